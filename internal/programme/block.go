@@ -68,6 +68,10 @@ type Block struct {
 	// Pulse is a JSON merge patch (RFC 7396) of space.Pulse against the state
 	// before this block; whole (a patch against nothing) in the first block of an epoch.
 	Pulse []byte
+	// Checkpoint is the signed note of the tree up to and with this block, in every
+	// CheckpointEvery-th block and in the final one; "" in the others. It is not
+	// part of the leaf, since it signs the leaf. Listeners get it by a later pulse.
+	Checkpoint string
 }
 
 // End returns the time of the first sample after the block.
