@@ -1,0 +1,285 @@
+// Package bus carries messages between rooms and between nodes, over NATS.
+//
+// A node alone runs the NATS server inside its own process and opens no port for
+// it; with a URL the same rooms speak to a NATS cluster instead. Messages are sent
+// once: who is not subscribed misses them, and asks for them by a request.
+//
+//	hustings.block.{space}    blocks, as the stage writes them
+//	hustings.blocks.{space}   request {"from":a,"to":b}: blocks that were
+//	hustings.tally.{space}    how many listen, from each broadcast
+//
+// Publishing never waits: not for a subscriber that is slow (its messages queue up
+// to a limit and are then dropped, which the log tells), nor for the network.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Errors of the bus.
+var (
+	ErrNotReady = errors.New("the bus is not connected")
+	ErrFull     = errors.New("the bus is full: the network takes messages slower than they come")
+	ErrNoAnswer = errors.New("nobody answers on the bus")
+)
+
+// Limits. A message of at most 1 MiB is NATS' own default.
+const (
+	MaxMessage = 1 << 20
+
+	queueMessages = 4096     // waiting to be sent, while the network is slow
+	queueBytes    = 64 << 20 // of them, in bytes
+
+	pendingMessages = 1 << 16   // waiting for one subscriber: a subscriber that hangs
+	pendingBytes    = 256 << 20 // for 9 h of one space's blocks loses some, and is told
+
+	retryAfter = time.Second
+)
+
+// Options configure a Bus. Their zero value is a server of our own, in process.
+type Options struct {
+	Name string // of this node, as NATS' own logs and monitors show it
+	// URL of a NATS server or cluster to use instead of our own: nats://, tls://,
+	// ws:// or wss://, several separated by commas. It needs credentials: a user and
+	// password, or a token, within the URL, or the Credentials file.
+	URL         string
+	Credentials string       // path of a NATS .creds file
+	Logger      *slog.Logger // nil: discard
+}
+
+// Bus is the connection to NATS. Its methods may be called by any goroutine.
+type Bus struct {
+	opts  Options
+	log   *slog.Logger
+	ready chan struct{}
+
+	out      chan *nats.Msg // to be sent, in order
+	outBytes atomic.Int64   // in out
+
+	// Two connections, so that nothing that comes in can hold up what goes out.
+	conns atomic.Pointer[conns]
+}
+
+type conns struct{ in, out *nats.Conn }
+
+// New checks the options.
+func New(o Options) (*Bus, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Name == "" {
+		o.Name = "hustings"
+	}
+	if err := checkURL(o); err != nil {
+		return nil, err
+	}
+	return &Bus{
+		opts: o, log: o.Logger, ready: make(chan struct{}),
+		out: make(chan *nats.Msg, queueMessages),
+	}, nil
+}
+
+// checkURL refuses a URL that can't work, and one without credentials: whoever
+// can reach an open NATS server could speak in any space.
+func checkURL(o Options) error {
+	if o.URL == "" {
+		if o.Credentials != "" {
+			return errors.New("credentials for the bus, but no URL of a NATS server to use them with")
+		}
+		return nil
+	}
+	if o.Credentials != "" {
+		if _, err := os.Stat(o.Credentials); err != nil {
+			return fmt.Errorf("credentials for the bus: %w", err)
+		}
+	}
+	for part := range strings.SplitSeq(o.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(part))
+		if err != nil {
+			return fmt.Errorf("the bus URL can't be read: %w", errors.Unwrap(err))
+		}
+		switch u.Scheme {
+		case "nats", "tls", "ws", "wss":
+		default:
+			return fmt.Errorf("the bus URL %s must begin with nats://, tls://, ws:// or wss://", u.Redacted())
+		}
+		if u.Host == "" {
+			return fmt.Errorf("the bus URL %s names no host", u.Redacted())
+		}
+		if u.User == nil && o.Credentials == "" {
+			return fmt.Errorf("the bus URL %s has no credentials: put user:password@ before the host, or give a credentials file", u.Redacted())
+		}
+	}
+	return nil
+}
+
+// Ready is closed when the bus is connected.
+func (b *Bus) Ready() <-chan struct{} { return b.ready }
+
+// Run connects and carries messages until ctx is done. What was published by then
+// is still sent.
+func (b *Bus) Run(ctx context.Context) error {
+	var inProcess nats.Option
+	if b.opts.URL == "" {
+		s, err := b.startServer()
+		if err != nil {
+			return err
+		}
+		defer func() {
+			s.Shutdown()
+			s.WaitForShutdown()
+		}()
+		inProcess = nats.InProcessServer(s)
+	}
+	c, err := b.connectBoth(ctx, inProcess)
+	if err != nil || c == nil {
+		return err
+	}
+	b.conns.Store(c)
+	close(b.ready)
+	b.send(ctx, c.out)
+	b.conns.Store(nil)
+	c.close()
+	return nil
+}
+
+func (b *Bus) startServer() (*server.Server, error) {
+	s, err := server.NewServer(&server.Options{
+		ServerName: b.opts.Name,
+		DontListen: true,
+		NoSigs:     true,
+		NoLog:      true,
+		MaxPayload: MaxMessage,
+		// A subscriber that falls behind loses messages; it never slows the publisher.
+		NoFastProducerStall: true,
+		MaxPending:          pendingBytes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting the bus: %w", err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, errors.New("starting the bus: the embedded NATS server is not ready after 10 s")
+	}
+	return s, nil
+}
+
+// connectBoth returns nil connections and no error when ctx is done first.
+func (b *Bus) connectBoth(ctx context.Context, inProcess nats.Option) (*conns, error) {
+	in, err := b.connect(ctx, "in", inProcess)
+	if err != nil || in == nil {
+		return nil, err
+	}
+	out, err := b.connect(ctx, "out", inProcess)
+	if err != nil || out == nil {
+		in.Close()
+		return nil, err
+	}
+	return &conns{in: in, out: out}, nil
+}
+
+// connect tries until it is connected or refused for good.
+func (b *Bus) connect(ctx context.Context, direction string, inProcess nats.Option) (*nats.Conn, error) {
+	options := []nats.Option{
+		nats.Name(b.opts.Name + " " + direction),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(retryAfter),
+		nats.ErrorHandler(b.onError),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				b.log.Warn("bus disconnected; trying again until it is back", "direction", direction, "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			b.log.Info("bus connected again", "direction", direction, "server", c.ConnectedUrlRedacted())
+		}),
+	}
+	if inProcess != nil {
+		options = append(options, inProcess)
+	}
+	if b.opts.Credentials != "" {
+		options = append(options, nats.UserCredentials(b.opts.Credentials))
+	}
+	for {
+		c, err := nats.Connect(b.opts.URL, options...)
+		if err == nil {
+			return c, nil
+		}
+		if inProcess != nil || errors.Is(err, nats.ErrAuthorization) {
+			return nil, fmt.Errorf("connecting to the bus: %w", err)
+		}
+		b.log.Warn("bus can't be reached; trying again", "err", err, "after", retryAfter)
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+func (b *Bus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	if sub == nil {
+		b.log.Error("bus error", "err", err)
+		return
+	}
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		dropped, _ := sub.Dropped()
+		b.log.Error("a subscriber of the bus is too slow: messages for it are dropped",
+			"subject", sub.Subject, "dropped", dropped)
+		return
+	}
+	b.log.Error("bus error", "subject", sub.Subject, "err", err)
+}
+
+// send hands messages to the network in order, until ctx is done and none is left.
+func (b *Bus) send(ctx context.Context, c *nats.Conn) {
+	for {
+		select {
+		case m := <-b.out:
+			b.sendOne(c, m)
+			continue
+		case <-ctx.Done():
+		}
+		for {
+			select {
+			case m := <-b.out:
+				b.sendOne(c, m)
+			default:
+				return
+			}
+		}
+	}
+}
+
+func (b *Bus) sendOne(c *nats.Conn, m *nats.Msg) {
+	b.outBytes.Add(-int64(len(m.Data)))
+	if err := c.PublishMsg(m); err != nil {
+		b.log.Error("bus lost a message", "subject", m.Subject, "bytes", len(m.Data), "err", err)
+	}
+}
+
+// close lets what was sent arrive before it ends the connections.
+func (c *conns) close() {
+	if err := c.out.FlushTimeout(time.Second); err == nil && c.in.IsConnected() {
+		_ = c.in.FlushTimeout(time.Second) // what we sent to ourselves has come in
+	}
+	var closing sync.WaitGroup
+	for _, conn := range []*nats.Conn{c.out, c.in} {
+		closing.Go(conn.Close)
+	}
+	closing.Wait()
+}
