@@ -124,6 +124,19 @@ func Origin(id space.ID, epoch uint32) string {
 	return "hustings/" + string(id) + "/" + strconv.FormatUint(uint64(epoch), 10)
 }
 
+// ParseOrigin is the inverse of Origin.
+//
+// Errors: ErrCheckpoint.
+func ParseOrigin(origin string) (space.ID, uint32, error) {
+	rest, ours := strings.CutPrefix(origin, "hustings/")
+	id, number, _ := strings.Cut(rest, "/")
+	epoch, err := strconv.ParseUint(number, 10, 32)
+	if !ours || err != nil || !validSpace(space.ID(id)) || Origin(space.ID(id), uint32(epoch)) != origin {
+		return "", 0, fmt.Errorf("%w: its origin is %.100q", ErrCheckpoint, origin)
+	}
+	return space.ID(id), uint32(epoch), nil
+}
+
 // Checkpoint says how a log stood: a size and the root hash that stands for
 // every block below it.
 type Checkpoint struct {
