@@ -15,7 +15,11 @@
 // this person hears.
 package mix
 
-import "math"
+import (
+	"math"
+
+	"hustings/internal/space"
+)
 
 // Sizes of a frame.
 const (
@@ -25,7 +29,7 @@ const (
 )
 
 // MaxSeats is how many seats a Bus has room for.
-const MaxSeats = 13
+const MaxSeats = space.MaxSeats
 
 // floorDB is what digital silence reads on a meter, instead of minus infinity.
 const floorDB = -100
