@@ -1,0 +1,113 @@
+package client
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"hustings/internal/fmp4"
+	"hustings/internal/space"
+)
+
+// atOnce bounds what counts as backlog: blocks that come within this time of the
+// first one of a connection were waiting for it.
+const atOnce = 250 * time.Millisecond
+
+// heard keeps account of what a listener has heard. It knows no network: blocks
+// and the times at which they came go in, the report comes out.
+type heard struct {
+	opened time.Time // zero of the programme's clock; zero if unknown
+
+	begun      time.Time // the first request
+	first      time.Time // the first block
+	joined     time.Time // the first block of this connection
+	end        uint64    // of the newest block, in samples
+	next       uint32    // sequence number that is due
+	samples    uint64
+	backlog    uint64 // samples of the first connection that came at once
+	gaps       int
+	missed     uint64 // samples
+	lags       []time.Duration
+	bytes      int64
+	blocks     int
+	reconnects int
+	ended      bool
+}
+
+func newHeard(begun time.Time) *heard { return &heard{begun: begun} }
+
+// connected notes that a stream begins.
+func (h *heard) connected(asked time.Time) {
+	if h.blocks == 0 {
+		h.begun = asked
+	}
+	h.joined = time.Time{}
+}
+
+// add takes in a block that came at the given time. It returns false if the block
+// was heard before.
+func (h *heard) add(f *fmp4.Fragment, now time.Time) bool {
+	if h.joined.IsZero() {
+		h.joined = now
+	}
+	if h.blocks > 0 && f.Sequence < h.next {
+		return false
+	}
+	length := uint64(len(f.Packets)) * frameSamples
+	waiting := now.Sub(h.joined) < atOnce
+	switch {
+	case h.blocks == 0:
+		h.first = now
+	case f.Time > h.end:
+		h.gaps++
+		h.missed += f.Time - h.end
+	}
+	if waiting && h.reconnects == 0 {
+		h.backlog += length
+	}
+	if !waiting && !h.opened.IsZero() {
+		h.lags = append(h.lags, now.Sub(h.opened)-duration(int64(f.Time+length)))
+	}
+	h.end = f.Time + length
+	h.next = f.Sequence + 1
+	h.samples += length
+	h.blocks++
+	return true
+}
+
+// pulse takes in an event that rides beside the sound: whether the space ended.
+func (h *heard) pulse(e *fmp4.Event) {
+	var p struct {
+		Phase *space.Phase `json:"phase"`
+	}
+	if json.Unmarshal(e.Data, &p) == nil && p.Phase != nil {
+		h.ended = p.Phase.Over()
+	}
+}
+
+func (h *heard) report() Report {
+	r := Report{
+		Seconds:    seconds(h.samples),
+		Gaps:       h.gaps,
+		GapSeconds: seconds(h.missed),
+		Backlog:    seconds(h.backlog),
+		Latency:    -1,
+		Bytes:      h.bytes,
+		Blocks:     h.blocks,
+		Reconnects: h.reconnects,
+		Ended:      h.ended,
+	}
+	if h.blocks > 0 {
+		r.FirstSound = milliseconds(h.first.Sub(h.begun))
+	}
+	if n := len(h.lags); n > 0 {
+		slices.Sort(h.lags)
+		r.Latency = milliseconds(h.lags[n/2])
+	}
+	return r
+}
+
+func seconds(samples uint64) float64 { return float64(samples) / 48000 }
+
+// milliseconds returns d in seconds, to the millisecond.
+func milliseconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
