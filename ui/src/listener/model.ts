@@ -1,0 +1,126 @@
+import { batch, computed, effect, signal } from '@preact/signals';
+import { PlainPlayer, playsOgg } from '../live/plain.ts';
+import { StreamPlayer, type Player } from '../live/player.ts';
+import { probe } from '../live/sink.ts';
+import { onAir, type Phase, type PulseSeat, type Space } from '../shared/space.ts';
+import { call, Problem } from '../shared/api.ts';
+import { timeOfDay } from '../shared/time.ts';
+import { replacedStart } from './announced.ts';
+import { watchSpace } from './watch.ts';
+import { wordsFor, type Words } from './words.ts';
+
+/** Someone on stage, as the page shows them. */
+export interface Voice extends PulseSeat {
+  id: string;
+  speaking: boolean;
+}
+
+/** What the page knows; the views only read it. */
+export class Listening {
+  /** The space as last told by the API; null when there is none of that name. */
+  readonly space = signal<Space | null>(null);
+  readonly now = signal(Date.now());
+  readonly volume = signal(1);
+  readonly muted = signal(false);
+  readonly player: Player;
+  readonly audio = new Audio();
+
+  constructor(
+    readonly id: string,
+    initial: Space | null,
+  ) {
+    this.space.value = initial;
+    this.player = this.choosePlayer();
+    setInterval(() => (this.now.value = Date.now()), 1000);
+    watchSpace(id, () => this.startsIn.peek(), () => this.needsLook(), (space) => this.learn(space));
+    effect(() => {
+      this.audio.volume = this.volume.value;
+      this.audio.muted = this.muted.value;
+    });
+    effect(() => {
+      if (this.player.state.value === 'over') void this.refresh();
+    });
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden && this.needsLook()) void this.refresh();
+    });
+  }
+
+  /** The stream's word, as heard, goes before the API's, which was asked a while ago. */
+  private readonly pulse = computed(() => this.player.pulse.value);
+
+  readonly phase = computed<Phase>(() => {
+    const told = this.pulse.value?.phase ?? this.space.value?.phase ?? 'scheduled';
+    // The last words are still being heard when the pulse says that they were the last.
+    const hearing = this.player.state.value === 'playing' || this.player.state.value === 'buffering';
+    return told === 'ended' && hearing ? 'live' : told;
+  });
+
+  readonly title = computed(() => this.pulse.value?.title ?? this.space.value?.title ?? '');
+  readonly startsAt = computed(() => this.pulse.value?.starts_at ?? this.space.value?.starts_at ?? null);
+  readonly startsIn = computed(() => (this.startsAt.value ? Date.parse(this.startsAt.value) - this.now.value : null));
+  readonly tally = computed(() => this.pulse.value?.tally ?? this.space.value?.tally ?? null);
+
+  /** The start that the present one replaced; null if this browser was told none. */
+  readonly movedFrom = computed(() => (this.startsAt.value ? replacedStart(this.id, this.startsAt.value, localStorage) : null));
+
+  readonly voices = computed<Voice[]>(() => {
+    const speaking = new Set(this.pulse.value?.speaking ?? []);
+    return Object.entries(this.pulse.value?.seats ?? {}).map(([id, seat]) => ({ ...seat, id, speaking: speaking.has(id) && !seat.muted }));
+  });
+
+  readonly words = computed<Words>(() => {
+    const lost = this.player.lostSince.value;
+    return wordsFor({
+      phase: this.phase.value,
+      player: this.player.state.value,
+      startsIn: this.startsIn.value,
+      notice: this.pulse.value?.notice ?? '',
+      lostSince: lost ? timeOfDay(new Date(lost).toISOString()) : null,
+      speaking: this.voices.value.some((voice) => voice.speaking),
+    });
+  });
+
+  /** Does what the button says. */
+  press(): void {
+    if (this.words.value.button?.does === 'stop') this.player.stop();
+    else this.player.press();
+  }
+
+  /** Asks for the space now. */
+  async refresh(): Promise<void> {
+    try {
+      this.learn(await call<Space>(`/spaces/${this.id}`));
+    } catch (error) {
+      if (error instanceof Problem && error.status === 404) this.learn(null);
+    }
+  }
+
+  private learn(space: Space | null): void {
+    batch(() => {
+      this.space.value = space;
+      // Without a stream there is no newer word than this.
+      if (!this.hears()) this.player.pulse.value = null;
+    });
+    if (space && onAir(space.phase)) this.player.doorsOpened();
+    if (space?.phase === 'cancelled' && this.player.state.peek() === 'waiting') this.player.stop();
+  }
+
+  private choosePlayer(): Player {
+    const base = `/live/${encodeURIComponent(this.id)}`;
+    const feed = probe();
+    if (feed) return new StreamPlayer(this.audio, `${base}.mp4`, feed, () => void this.refresh());
+    const player = new PlainPlayer(this.audio, base);
+    if (!playsOgg()) player.state.value = 'failed';
+    return player;
+  }
+
+  private hears(): boolean {
+    return ['playing', 'buffering', 'lost'].includes(this.player.state.peek());
+  }
+
+  /** While the stream tells everything, and once all is over, there is nothing to ask. */
+  private needsLook(): boolean {
+    const phase = this.space.peek()?.phase;
+    return !this.hears() && phase !== 'cancelled' && phase !== 'ended';
+  }
+}

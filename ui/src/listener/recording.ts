@@ -1,0 +1,94 @@
+import { signal } from '@preact/signals';
+import type { PlayerState } from '../live/player.ts';
+
+/** A named place in a recording; `start` in seconds. */
+export interface Chapter {
+  title: string;
+  start: number;
+}
+
+/** What /recordings/{id}.json tells that this page shows. */
+export interface RecordingInfo {
+  length: number;
+  chapters: Chapter[];
+}
+
+/** Milliseconds between two tries: a recording is up within a second of the end. */
+const RETRY = 1500;
+
+/** A recording and how it is being played; the views only read it. */
+export class RecordingPlayer {
+  readonly info = signal<RecordingInfo | null>(null);
+  readonly position = signal(0);
+  readonly length = signal(0);
+  readonly speed = signal(1);
+  readonly state = signal<Extract<PlayerState, 'idle' | 'buffering' | 'playing' | 'failed'>>('idle');
+  private readonly audio = new Audio();
+  private readonly base: string;
+
+  constructor(id: string) {
+    this.base = `/recordings/${encodeURIComponent(id)}`;
+    const { audio } = this;
+    audio.preload = 'metadata';
+    audio.addEventListener('timeupdate', () => (this.position.value = audio.currentTime));
+    audio.addEventListener('durationchange', () => this.measured());
+    audio.addEventListener('playing', () => (this.state.value = 'playing'));
+    audio.addEventListener('waiting', () => (this.state.value = 'buffering'));
+    audio.addEventListener('pause', () => (this.state.value = 'idle'));
+    audio.addEventListener('ended', () => (this.state.value = 'idle'));
+    audio.addEventListener('error', () => (this.state.value = 'failed'));
+    void this.load();
+  }
+
+  /** Whole, in both containers. */
+  get files(): { ogg: string; mp4: string } {
+    return { ogg: `${this.base}.ogg`, mp4: `${this.base}.mp4` };
+  }
+
+  toggle(): void {
+    if (this.state.peek() === 'failed') {
+      this.state.value = 'idle';
+      this.audio.load();
+    }
+    if (this.audio.paused) void this.audio.play().catch(() => (this.state.value = 'failed'));
+    else this.audio.pause();
+  }
+
+  seek(seconds: number): void {
+    const to = Math.min(Math.max(0, seconds), this.length.peek() || seconds);
+    this.audio.currentTime = to;
+    this.position.value = to;
+  }
+
+  skip(seconds: number): void {
+    this.seek(this.position.peek() + seconds);
+  }
+
+  setSpeed(speed: number): void {
+    this.audio.playbackRate = speed;
+    this.speed.value = speed;
+  }
+
+  /** The chapter that a position lies in. */
+  chapterAt(position: number): Chapter | undefined {
+    return this.info.value?.chapters.findLast((chapter) => chapter.start <= position);
+  }
+
+  private measured(): void {
+    if (Number.isFinite(this.audio.duration)) this.length.value = this.audio.duration;
+  }
+
+  /** Waits until the recording is complete, then lets the element have it. */
+  private async load(): Promise<void> {
+    const response = await fetch(`${this.base}.json`).catch(() => null);
+    if (!response?.ok) {
+      setTimeout(() => void this.load(), RETRY);
+      return;
+    }
+    const info = (await response.json()) as Partial<RecordingInfo>;
+    this.info.value = { length: info.length ?? 0, chapters: info.chapters ?? [] };
+    this.length.value ||= info.length ?? 0;
+    const mp4 = this.audio.canPlayType('audio/mp4; codecs="opus"') !== '';
+    this.audio.src = mp4 ? this.files.mp4 : this.files.ogg;
+  }
+}

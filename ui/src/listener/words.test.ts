@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import type { PlayerState } from '../live/player.ts';
+import type { Phase } from '../shared/space.ts';
+import { type Situation, wordsFor } from './words.ts';
+
+const calm: Situation = { phase: 'live', player: 'playing', startsIn: null, notice: '', lostSince: null, speaking: true };
+const say = (change: Partial<Situation>) => wordsFor({ ...calm, ...change });
+
+const PHASES: Phase[] = ['scheduled', 'open', 'live', 'ended', 'cancelled'];
+const PLAYERS: PlayerState[] = ['idle', 'waiting', 'connecting', 'buffering', 'playing', 'lost', 'blocked', 'over', 'failed'];
+
+test('every situation has words of whole sentences', () => {
+  for (const phase of PHASES) {
+    for (const player of PLAYERS) {
+      const words = say({ phase, player });
+      expect(words.headline, `${phase} ${player}`).not.toBe('');
+      expect(words.detail, `${phase} ${player}`).toMatch(/[.!?]$/);
+    }
+  }
+});
+
+test('what is over has no button; all else has one', () => {
+  for (const player of PLAYERS) {
+    expect(say({ phase: 'ended', player }).button).toBeNull();
+    expect(say({ phase: 'cancelled', player }).button).toBeNull();
+    for (const phase of ['scheduled', 'open', 'live'] as const) expect(say({ phase, player }).button).not.toBeNull();
+  }
+});
+
+test('before the doors open, it says that it begins by itself', () => {
+  expect(say({ phase: 'scheduled', player: 'idle', startsIn: 60_000 })).toMatchObject({
+    detail: expect.stringContaining('begins by itself'),
+    button: { does: 'listen' },
+  });
+  expect(say({ phase: 'scheduled', player: 'waiting', startsIn: 60_000 })).toMatchObject({
+    headline: 'You’re all set',
+    button: { does: 'stop' },
+  });
+  expect(say({ phase: 'scheduled', player: 'waiting', startsIn: -1 }).headline).toBe('Any moment now');
+});
+
+test('a lost connection says since when, and what happens next', () => {
+  const { headline, detail } = say({ player: 'lost', lostSince: '20:15' });
+  expect(headline).toBe('Connection lost');
+  expect(detail).toContain('since 20:15');
+  expect(detail).toContain('reconnects by itself');
+});
+
+test('the server’s notice is shown where there is nothing to hear', () => {
+  expect(say({ notice: 'The host has stepped away.' }).detail).toBe('The host has stepped away.');
+  expect(say({ phase: 'open', notice: 'We begin at half past.' }).detail).toBe('We begin at half past.');
+});
+
+test('silence on a live stage is not taken for a fault', () => {
+  expect(say({ speaking: false }).detail).toContain('quiet on stage');
+});

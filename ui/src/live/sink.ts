@@ -1,0 +1,212 @@
+import { concat } from './boxes.ts';
+import { Pace } from './pace.ts';
+
+/** Seconds of what was played that are kept. */
+const KEEP = 20;
+
+/** Fragments kept while the browser wants none (ManagedMediaSource), or the buffer is full: 6 s. */
+const QUEUE = 12;
+
+/** What ManagedMediaSource (iOS) has beyond MediaSource. */
+interface ManagedSource extends MediaSource {
+  readonly streaming: boolean;
+}
+type SourceKind = { new (): MediaSource; isTypeSupported(type: string): boolean };
+
+/** Browsers disagree on how to spell the codec, so both are asked for. */
+const TYPES = ['audio/mp4; codecs="opus"', 'audio/mp4; codecs="Opus"'];
+
+/** How this browser can play the stream; null if it has no way to be fed. */
+export interface Feed {
+  kind: SourceKind;
+  type: string;
+  managed: boolean;
+}
+
+export function probe(scope: object = globalThis): Feed | null {
+  const { MediaSource: plain, ManagedMediaSource: managed } = scope as Record<string, SourceKind | undefined>;
+  for (const kind of [plain, managed]) {
+    const type = kind && TYPES.find((each) => kind.isTypeSupported(each));
+    if (kind && type) return { kind, type, managed: kind === managed };
+  }
+  return null;
+}
+
+/**
+ * Feeds the fragments of the stream to an audio element and keeps it near the
+ * live edge. Times are seconds since the doors opened: the stream's own.
+ */
+export class Sink {
+  private readonly source: MediaSource;
+  private readonly url: string;
+  private buffer: SourceBuffer | null = null;
+  private queue: Uint8Array<ArrayBuffer>[] = [];
+  private head: Uint8Array<ArrayBuffer> | null = null;
+  private newest = -1;
+  private closing = false;
+  /** Playing is held back until enough is buffered to go on without stutter. */
+  private holding = true;
+  readonly pace = new Pace();
+
+  constructor(
+    private readonly audio: HTMLAudioElement,
+    private readonly feed: Feed,
+    private readonly failed: (error: unknown) => void,
+  ) {
+    this.source = new feed.kind();
+    this.url = URL.createObjectURL(this.source);
+    // ManagedMediaSource stays closed while the sound could be sent to another device.
+    if (feed.managed) audio.disableRemotePlayback = true;
+    this.source.addEventListener('sourceopen', this.opened);
+    this.source.addEventListener('startstreaming', this.flush);
+    audio.addEventListener('waiting', this.ranDry);
+    audio.src = this.url;
+  }
+
+  /** True once sound comes out, and until it runs dry. */
+  get flowing(): boolean {
+    return !this.holding && !this.audio.paused;
+  }
+
+  /** Seconds buffered beyond the playing position, without a hole. */
+  get ahead(): number {
+    const range = this.currentRange();
+    return range ? range.end - this.audio.currentTime : 0;
+  }
+
+  /** Takes the init segment; each connection begins with one. */
+  init(...boxes: Uint8Array[]): void {
+    this.head = concat(boxes);
+    this.push(this.head);
+  }
+
+  /** Takes a fragment that begins at `start`. One that was heard already, before a reconnection, is passed over. */
+  fragment(start: number, moof: Uint8Array, mdat: Uint8Array): void {
+    if (start <= this.newest) return;
+    this.newest = start;
+    this.push(concat([moof, mdat]));
+  }
+
+  /** No more will come: what is buffered is played to its end, then the element says "ended". */
+  finish(): void {
+    this.closing = true;
+    this.flush();
+  }
+
+  /** To be called a few times a second. */
+  tick(now: number): void {
+    if (this.source.readyState === 'closed' || this.audio.seeking) return;
+    if (this.holding) {
+      this.begin();
+      return;
+    }
+    if (this.closing) return;
+    if (!this.currentRange()) {
+      this.leap();
+      return;
+    }
+    if (this.audio.paused) return;
+    const said = this.pace.steer(now, this.ahead);
+    if (said === 'jump') this.seekToTarget();
+    else if (this.audio.playbackRate !== said) this.audio.playbackRate = said;
+    this.trim();
+  }
+
+  /** Lets go of the element and the buffers. */
+  close(): void {
+    this.source.removeEventListener('sourceopen', this.opened);
+    this.source.removeEventListener('startstreaming', this.flush);
+    this.audio.removeEventListener('waiting', this.ranDry);
+    this.buffer?.removeEventListener('updateend', this.flush);
+    this.audio.removeAttribute('src');
+    this.audio.load();
+    URL.revokeObjectURL(this.url);
+  }
+
+  private readonly opened = () => {
+    if (this.buffer) return;
+    this.buffer = this.source.addSourceBuffer(this.feed.type);
+    this.buffer.addEventListener('updateend', this.flush);
+    this.flush();
+  };
+
+  private readonly ranDry = () => {
+    if (this.holding || this.closing) return;
+    this.holding = true;
+    this.pace.stalled(performance.now() / 1000);
+    // Else the browser would go on with each half second as it comes, and stutter.
+    this.audio.playbackRate = 0;
+  };
+
+  private push(bytes: Uint8Array<ArrayBuffer>): void {
+    this.queue.push(bytes);
+    // The init segment must stay in front of the newest fragments.
+    if (this.queue.length > QUEUE) this.queue = [this.head ?? bytes, ...this.queue.slice(-QUEUE + 1)];
+    this.flush();
+  }
+
+  private readonly flush = () => {
+    const { buffer, source } = this;
+    if (!buffer || buffer.updating || source.readyState !== 'open') return;
+    if (this.feed.managed && !(source as ManagedSource).streaming) return;
+    const next = this.queue[0];
+    if (!next) {
+      if (this.closing) source.endOfStream();
+      return;
+    }
+    try {
+      buffer.appendBuffer(next);
+      this.queue.shift();
+    } catch (error) {
+      // A full buffer is trimmed at the next tick, and then this one is tried again.
+      if (!(error instanceof DOMException && error.name === 'QuotaExceededError')) this.failed(error);
+    }
+  };
+
+  /** Begins, or goes on after a stall, once there is enough; at the end whatever there is will do. */
+  private begin(): void {
+    const last = this.ranges().at(-1);
+    if (!last) return;
+    const from = Math.max(last.start, this.audio.currentTime);
+    if (last.end - from < this.pace.target && !this.closing) return;
+    if (this.audio.currentTime < last.start || last.end - this.audio.currentTime > this.pace.target + 1) this.seekToTarget();
+    this.audio.playbackRate = 1;
+    this.holding = false;
+    this.pace.moved();
+  }
+
+  /** Over a hole, between two epochs say, to what comes after it. */
+  private leap(): void {
+    const next = this.ranges().find((range) => range.start > this.audio.currentTime);
+    if (next) this.audio.currentTime = next.start + 0.01;
+  }
+
+  private seekToTarget(): void {
+    const last = this.ranges().at(-1);
+    if (last) this.audio.currentTime = Math.max(last.start + 0.01, last.end - this.pace.target);
+    this.pace.moved();
+  }
+
+  private trim(): void {
+    const first = this.ranges()[0];
+    const until = this.audio.currentTime - KEEP;
+    if (!this.buffer || this.buffer.updating || !first || first.start > until - KEEP) return;
+    this.buffer.remove(0, until);
+  }
+
+  private currentRange(): Range | undefined {
+    const at = this.audio.currentTime;
+    // A hair of tolerance: Opus packets begin a few samples off after a seek.
+    return this.ranges().find((range) => at >= range.start - 0.05 && at <= range.end);
+  }
+
+  private ranges(): Range[] {
+    const { buffered } = this.audio;
+    return Array.from({ length: buffered.length }, (_, i) => ({ start: buffered.start(i), end: buffered.end(i) }));
+  }
+}
+
+interface Range {
+  start: number;
+  end: number;
+}
