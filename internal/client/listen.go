@@ -108,6 +108,9 @@ func (l *listening) run(ctx context.Context) error {
 		if perr := l.prover.finish(ctx, wait); perr != nil && err == nil {
 			err = perr
 		}
+		if n := len(l.prover.pending); n > 0 {
+			l.log.Warn("not everything that was heard is proven", "blocks", n, "reason", l.prover.failure)
+		}
 	}
 	return err
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -31,6 +31,7 @@ type prover struct {
 	keys    []string // verifier keys; nil before they were fetched
 	pending []heardBlock
 	proven  int
+	failure error // why the newest attempt did not prove everything
 }
 
 // heardBlock is what is kept of a block until it is proven.
@@ -57,8 +58,8 @@ func (p *prover) some(ctx context.Context) error {
 	if len(p.pending) < proveEach || len(p.pending)%(proveEach/2) != 0 {
 		return nil
 	}
-	if err := p.prove(ctx); errors.Is(err, ErrNotAsSigned) {
-		return err
+	if p.failure = p.prove(ctx); errors.Is(p.failure, ErrNotAsSigned) {
+		return p.failure
 	}
 	return nil
 }
@@ -72,10 +73,10 @@ func (p *prover) finish(ctx context.Context, wait bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkpointWithin)
 	defer cancel()
 	for {
-		err := p.prove(ctx)
+		p.failure = p.prove(ctx)
 		switch {
-		case errors.Is(err, ErrNotAsSigned):
-			return err
+		case errors.Is(p.failure, ErrNotAsSigned):
+			return p.failure
 		case len(p.pending) == 0, !wait:
 			return nil
 		}
@@ -97,44 +98,61 @@ func (p *prover) prove(ctx context.Context) error {
 			return err
 		}
 	}
-	var proof proof
+	var answer wireProof
 	from, to := p.pending[0].seq, p.pending[len(p.pending)-1].seq
-	if err := p.getJSON(ctx, p.link.api(fmt.Sprintf("/proof?from=%d&to=%d", from, to+1)), &proof); err != nil {
+	if err := p.getJSON(ctx, p.link.api(fmt.Sprintf("/proof?from=%d&to=%d", from, to+1)), &answer); err != nil {
+		return err
+	}
+	proof, err := answer.parse()
+	if err != nil {
 		return err
 	}
 	return p.check(proof)
 }
 
-// proof is what the server answers: leaves from one block on, and for each of them
-// that it is in the tree of the checkpoint.
-type proof struct {
-	Checkpoint string             `json:"checkpoint"` // a signed note
-	Leaves     []programme.Leaf   `json:"leaves"`
+// wireProof is programme.Proof as it comes over the wire, its leaves as the text
+// that is hashed.
+type wireProof struct {
+	Checkpoint string             `json:"checkpoint"`
+	Leaves     []string           `json:"leaves"`
 	Proofs     []tlog.RecordProof `json:"proofs"`
 }
 
-// check takes the blocks that the proof covers off the pending ones.
-func (p *prover) check(proof proof) error {
-	if proof.Checkpoint == "" || len(proof.Leaves) != len(proof.Proofs) {
-		return errors.New("the server's proof is incomplete")
+func (w wireProof) parse() (programme.Proof, error) {
+	proof := programme.Proof{Checkpoint: w.Checkpoint, Proofs: w.Proofs}
+	for _, text := range w.Leaves {
+		leaf, err := programme.ParseLeaf([]byte(text))
+		if err != nil {
+			return proof, fmt.Errorf("the server's proof is not understood: %w", err)
+		}
+		proof.Leaves = append(proof.Leaves, leaf)
 	}
-	checkpoint, err := p.open(proof.Checkpoint)
-	if err != nil {
+	return proof, nil
+}
+
+// check takes the blocks that the proof covers off the pending ones.
+func (p *prover) check(proof programme.Proof) error {
+	if len(proof.Leaves) == 0 {
+		return errors.New("no checkpoint covers them yet")
+	}
+	if err := p.verify(proof); err != nil {
 		return err
 	}
-	leaves := make(map[uint64]int, len(proof.Leaves))
-	for i, leaf := range proof.Leaves {
-		leaves[leaf.Seq] = i
+	leaves := make(map[uint64]programme.Leaf, len(proof.Leaves))
+	for _, leaf := range proof.Leaves {
+		leaves[leaf.Seq] = leaf
 	}
 	var left []heardBlock
 	for _, b := range p.pending {
-		i, ok := leaves[b.seq]
+		leaf, ok := leaves[b.seq]
 		if !ok {
 			left = append(left, b)
 			continue
 		}
-		if err := b.check(proof.Leaves[i], proof.Proofs[i], checkpoint); err != nil {
-			return err
+		if leaf.Space != p.link.Space || leaf.Start != b.start || !slices.Contains(leaf.Rungs[:], b.rung) {
+			// A listener may be moved to another rung at any block, so the sound
+			// of any of them may have been heard.
+			return fmt.Errorf("%w: block %d has other sound in the log", ErrNotAsSigned, b.seq)
 		}
 		p.proven++
 	}
@@ -142,35 +160,15 @@ func (p *prover) check(proof proof) error {
 	return nil
 }
 
-// open checks the checkpoint's signature and that it is of this space's log.
-func (p *prover) open(signed string) (programme.Checkpoint, error) {
+// verify checks the proof by each of the server's keys: one of them must hold.
+func (p *prover) verify(proof programme.Proof) error {
+	err := errors.New("the server has no keys")
 	for _, key := range p.keys {
-		checkpoint, err := programme.OpenCheckpoint([]byte(signed), key)
-		if err != nil {
-			continue
+		if err = proof.Verify(key); err == nil {
+			return nil
 		}
-		if !strings.HasPrefix(checkpoint.Origin, "hustings/"+string(p.link.Space)+"/") {
-			return checkpoint, fmt.Errorf("%w: the checkpoint is of %q", ErrNotAsSigned, checkpoint.Origin)
-		}
-		return checkpoint, nil
 	}
-	return programme.Checkpoint{}, fmt.Errorf("%w: no key of the server has signed the checkpoint", ErrNotAsSigned)
-}
-
-// check proves one block. A listener may be moved to another rung at any block, so
-// any of them may have been heard.
-func (b heardBlock) check(leaf programme.Leaf, inTree tlog.RecordProof, c programme.Checkpoint) error {
-	heard := false
-	for _, rung := range leaf.Rungs {
-		heard = heard || rung == b.rung
-	}
-	if !heard || leaf.Start != b.start {
-		return fmt.Errorf("%w: block %d has other sound in the log", ErrNotAsSigned, b.seq)
-	}
-	if err := tlog.CheckRecord(inTree, int64(c.Size), c.Root, int64(b.seq), leaf.Hash()); err != nil {
-		return fmt.Errorf("%w: block %d is not in the log", ErrNotAsSigned, b.seq)
-	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrNotAsSigned, err)
 }
 
 // fetchKeys asks for the server's public keys.

@@ -207,6 +207,7 @@ func (f *fakeStage) packet() *rtp.Packet {
 }
 
 func TestPublishSpeaksEveryPacketAndLeaves(t *testing.T) {
+	t.Parallel()
 	stage := newFakeStage(t)
 	report, err := Publish(t.Context(), PublishOptions{URL: stage.link(), Source: &counted{n: 10}, HTTP: stage.server.Client()})
 	if err != nil {
@@ -228,6 +229,7 @@ func TestPublishSpeaksEveryPacketAndLeaves(t *testing.T) {
 }
 
 func TestPublishComesBackByItself(t *testing.T) {
+	t.Parallel()
 	stage := newFakeStage(t)
 	var refused int
 	stage.refuse = func() int {
@@ -264,6 +266,7 @@ func TestPublishComesBackByItself(t *testing.T) {
 }
 
 func TestPublishGivesUpWhenTheInviteOpensNothing(t *testing.T) {
+	t.Parallel()
 	stage := newFakeStage(t)
 	for _, status := range []int{401, 403, 404, 410, 503} {
 		stage.refuse = func() int { return status }
