@@ -1,0 +1,344 @@
+package stage
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hustings/internal/programme"
+	"hustings/internal/space"
+)
+
+// link is one connection of a seat: its microphone or its monitor, which is what
+// the seat hears. Exactly one of in and out is set.
+type link struct {
+	seat space.SeatID
+	in   source
+	out  *outlet
+	end  func() // ends the connection; returns at once, and leads to room.part
+
+	parted bool // guarded by the room's mu
+}
+
+// backstage is what all rooms share and never change.
+type backstage struct {
+	publish func(subject string, data []byte) error
+	resume  func(space.ID) (programme.Resume, error)
+	signer  *programme.Signer
+	hold    []float32
+	logger  *slog.Logger
+	metrics *metrics
+	// spawn runs a loop until it returns or the stages stop; false, if they do not
+	// run (yet, or any more).
+	spawn func(func(context.Context)) bool
+}
+
+// room is the stage of one space at work: it ties the state machine to the
+// connections, the watchers and the loop.
+type room struct {
+	id  space.ID
+	own *backstage
+	// putting makes put one at a time. It is held while the log's end is looked up
+	// and while the final block is written.
+	putting sync.Mutex
+
+	mu       sync.Mutex // guards what follows; held for microseconds and never over I/O
+	state    *state
+	mics     map[space.SeatID]*link
+	monitors map[space.SeatID]*link
+	watchers map[*Watcher]struct{}
+	watches  uint64 // opened so far
+	air      *air   // nil while no programme runs
+	looping  bool
+
+	cast atomic.Pointer[cast] // what the loop mixes, made anew at every change
+}
+
+func newRoom(sp space.Space, own *backstage) *room {
+	r := &room{
+		id: sp.ID, own: own, state: newState(sp),
+		mics:     make(map[space.SeatID]*link),
+		monitors: make(map[space.SeatID]*link),
+		watchers: make(map[*Watcher]struct{}),
+	}
+	r.cast.Store(&cast{phase: sp.Phase, idle: true})
+	return r
+}
+
+// put takes over the space as it is now. Going on air, it looks up where the log
+// goes on; when the space is over, it waits for the final block, ends all
+// connections and tells everybody.
+func (r *room) put(sp space.Space) error {
+	r.putting.Lock()
+	defer r.putting.Unlock()
+	if sp.Phase.OnAir() {
+		if err := r.goOnAir(sp); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	r.state.put(sp, time.Now())
+	air := r.air
+	r.changed()
+	r.mu.Unlock()
+	if !sp.Phase.Over() {
+		return nil
+	}
+	err := r.finish(air)
+	r.close()
+	return err
+}
+
+// goOnAir opens an epoch, unless one runs.
+func (r *room) goOnAir(sp space.Space) error {
+	r.mu.Lock()
+	running := r.air != nil
+	r.mu.Unlock()
+	if running {
+		return nil
+	}
+	resume, err := r.own.resume(sp.ID)
+	if err != nil {
+		return err
+	}
+	subject := "hustings.block." + string(sp.ID)
+	w := programme.NewWriter(programme.WriterOptions{
+		Space: sp.ID, Stereo: sp.Stereo, Resume: resume, Signer: r.own.signer,
+		Publish: func(data []byte) error { return r.own.publish(subject, data) },
+	})
+	air, err := newAir(sp, resume, r.own.hold, w, time.Now())
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.air = air
+	r.mu.Unlock()
+	r.own.logger.Info("on air", "space", sp.ID, "epoch", resume.Epoch, "block", resume.Seq, "start", air.start)
+	return nil
+}
+
+// finalWait bounds how long put waits for the final block, which takes the loop
+// one tick.
+const finalWait = 900 * time.Millisecond
+
+// finish waits until the loop has written the final block.
+func (r *room) finish(air *air) error {
+	if air == nil {
+		return nil
+	}
+	timer := time.NewTimer(finalWait)
+	defer timer.Stop()
+	select {
+	case <-air.done:
+		return air.err
+	case <-timer.C:
+		return space.Errorf(space.Internal, "the end of the programme was not written in time; it will be when this is asked again")
+	}
+}
+
+// check tells whether the invite may connect now.
+func (r *room) check(inv space.Invite) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.check(inv)
+}
+
+// stereo reports whether this stage is mixed in stereo.
+func (r *room) stereo() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.space.Stereo
+}
+
+// join gives a connection its seat. The seat's earlier connection of the same
+// direction ends; when it was a microphone, the seat's older pages are told that
+// a newer one has it.
+//
+// Errors: as state.check.
+func (r *room) join(inv space.Invite, l *link) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.state.admit(inv); err != nil {
+		return err
+	}
+	links := r.monitors
+	if l.in != nil {
+		links = r.mics
+	}
+	if old := links[l.seat]; old != nil {
+		old.end()
+		if l.in != nil {
+			r.state.connect(l.seat, false)
+			r.replaced(l.seat)
+		}
+	}
+	links[l.seat] = l
+	r.changed()
+	return nil
+}
+
+// replaced tells all but the newest page of a seat that it lost it.
+func (r *room) replaced(id space.SeatID) {
+	var newest *Watcher
+	for w := range r.watchers {
+		if w.seat == id && (newest == nil || w.order > newest.order) {
+			newest = w
+		}
+	}
+	for w := range r.watchers {
+		if w.seat == id && w != newest {
+			delete(r.watchers, w)
+			w.finish(ReplacedEvent{Detail: "You joined from another page or device; this one has left the stage"})
+		}
+	}
+}
+
+// reach notes whether a microphone's sound arrives.
+func (r *room) reach(l *link, on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mics[l.seat] == l && r.state.connect(l.seat, on) {
+		r.changed()
+	}
+}
+
+// part takes a connection that ended off its seat. A second call does nothing.
+func (r *room) part(l *link) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l.parted {
+		return
+	}
+	l.parted = true
+	if l.in != nil && r.mics[l.seat] == l {
+		delete(r.mics, l.seat)
+		r.state.connect(l.seat, false)
+	}
+	if l.out != nil && r.monitors[l.seat] == l {
+		delete(r.monitors, l.seat)
+	}
+	r.state.leave(l.seat, time.Now())
+	r.changed()
+}
+
+func (r *room) mute(by space.Invite, id space.SeatID, muted bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed, err := r.state.mute(by, id, muted)
+	if changed {
+		r.changed()
+	}
+	return err
+}
+
+func (r *room) remove(by space.Invite, id space.SeatID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.state.remove(by, id); err != nil {
+		return err
+	}
+	for _, links := range []map[space.SeatID]*link{r.mics, r.monitors} {
+		if l := links[id]; l != nil {
+			delete(links, id)
+			l.end()
+		}
+	}
+	for w := range r.watchers {
+		if w.seat == id {
+			delete(r.watchers, w)
+			w.finish(RemovedEvent{Detail: "The host took you off the stage"})
+		}
+	}
+	r.changed()
+	return nil
+}
+
+// watch opens a watch, which begins with the stage as it is.
+func (r *room) watch(id space.SeatID) (*Watcher, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state.space.Phase.Over() {
+		return nil, errOver(r.state.space)
+	}
+	r.watches++
+	w := newWatcher(id, r.watches, r.unwatch)
+	r.watchers[w] = struct{}{}
+	w.send(StateEvent{State: r.state.show()})
+	return w, nil
+}
+
+func (r *room) unwatch(w *Watcher) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.watchers, w)
+}
+
+func (r *room) show() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.show()
+}
+
+func (r *room) count(n nodeTally) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state.tally.count(n, time.Now()) {
+		r.tell()
+	}
+}
+
+// close ends every connection and watch.
+func (r *room) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, links := range []map[space.SeatID]*link{r.mics, r.monitors} {
+		for id, l := range links {
+			delete(links, id)
+			l.end()
+		}
+	}
+	for w := range r.watchers {
+		delete(r.watchers, w)
+		w.end()
+	}
+}
+
+// changed makes the loop and the watchers see the state as it is now, and starts
+// the loop if there is work for it. The caller holds r.mu.
+func (r *room) changed() {
+	c := &cast{phase: r.state.space.Phase, air: r.air}
+	for _, in := range r.state.onStage() {
+		p := part{id: in.ID, slot: in.slot, muted: in.Muted}
+		if mic := r.mics[in.ID]; mic != nil {
+			p.in = mic.in
+		}
+		if monitor := r.monitors[in.ID]; monitor != nil {
+			p.out = monitor.out
+		}
+		c.seats = append(c.seats, p)
+	}
+	c.idle = r.air == nil && (len(c.seats) == 0 || c.phase.Over())
+	r.cast.Store(c)
+	r.tell()
+	r.wake()
+}
+
+// wake starts the loop if it is needed and the stages run. The caller holds r.mu.
+func (r *room) wake() {
+	if !r.looping && !r.cast.Load().idle {
+		r.looping = r.own.spawn(func(ctx context.Context) { newLoop(r).run(ctx) })
+	}
+}
+
+// tell sends the state to the watchers. The caller holds r.mu.
+func (r *room) tell() {
+	if len(r.watchers) == 0 {
+		return
+	}
+	e := StateEvent{State: r.state.show()}
+	for w := range r.watchers {
+		w.send(e)
+	}
+}

@@ -1,0 +1,427 @@
+// Package stage is where those who can be heard meet: it takes their microphones
+// by WebRTC, mixes them, lets each hear the others, and writes the programme.
+//
+// It has four parts that know little of each other:
+//
+//   - state: seats, roles, mute, who speaks, the pulse; a state machine without a
+//     network and without a clock.
+//   - loop, console, air: the media path. Every 20 ms the loop of a space pulls a
+//     frame from each ear, mixes, sends everybody on stage what they are to hear,
+//     and gives the mix, or hold audio, to the programme, which is encoded in three
+//     rungs and written as a block every 25 ticks. It never waits for anybody.
+//   - network, session, sdp, fragment: signalling. A session is one WHIP (RFC 9725)
+//     or WHEP connection of one seat, with trickle ICE and ICE restart.
+//   - room and Stages: a room ties these together for one space; Stages is all
+//     rooms of this process, and what others call.
+//
+// What is said while the doors are open stays on stage: until the space is live
+// the programme is hold audio alone.
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"hustings/internal/programme"
+	"hustings/internal/space"
+)
+
+// Options configure the stages of a process. UDP and Publish are required.
+type Options struct {
+	// UDP is the address of the one UDP port of all WebRTC ("host:port"). Without a
+	// host, or with an unspecified one, it is opened on every address of the machine.
+	UDP string
+	// Loopback also opens it on 127.0.0.1 and ::1 when UDP names no host.
+	Loopback bool
+	// ICETCP accepts connections for those whose network lets no UDP through. Its
+	// Addr must be the address that clients connect to. nil: no ICE-TCP. Stages
+	// closes it.
+	ICETCP net.Listener
+	// PublicIPs are addresses that a router in front of this machine maps to it, one
+	// to one and with the same ports.
+	PublicIPs []string
+
+	// Publish sends a block on hustings.block.{space}. It must not wait for readers.
+	Publish func(subject string, data []byte) error
+	// Subscribe follows hustings.tally.*; nil: the tally stays zero.
+	Subscribe func(subject string, handle func(subject string, data []byte)) (stop func(), err error)
+	// Resume tells where the log of a space goes on; nil: each log is a fresh one.
+	Resume func(space.ID) (programme.Resume, error)
+	// Signer signs checkpoints; nil: there are none.
+	Signer *programme.Signer
+	// Hold is what the audience hears before the space is live: mono at 48 kHz, and
+	// its end meets its beginning. nil: silence.
+	Hold []float32
+
+	Logger  *slog.Logger          // nil: discard
+	Metrics prometheus.Registerer // nil: none
+}
+
+// Session is an accepted WHIP or WHEP session.
+type Session struct {
+	ID     string // names it in Patch and Leave; can't be guessed
+	ETag   string // of its ICE session, quoted as in the header (RFC 9725, section 4.3.1)
+	Answer string // SDP, with all our candidates
+}
+
+// Patch is the result of a PATCH: 204 for trickled candidates, 200 with ETag and
+// Fragment if ICE was restarted.
+type Patch struct {
+	ETag      string
+	Fragment  string // application/trickle-ice-sdpfrag, after a restart
+	Restarted bool
+}
+
+// Stages is all stages of this process. Its methods are safe for concurrent use.
+type Stages struct {
+	opts  Options
+	own   backstage
+	conns []net.PacketConn
+	ready chan struct{} // closed once Run serves
+
+	mu       sync.Mutex // guards what follows; a room's is never taken inside it
+	net      *network
+	running  context.Context // nil unless Run runs
+	rooms    map[space.ID]*room
+	over     map[space.ID]space.Space // those that ended here, to say so
+	sessions map[string]*session
+	work     sync.WaitGroup // loops and sessions
+}
+
+// New opens the UDP port and starts nothing.
+//
+// Errors: the port's (in use, not allowed, no such address) and the registry's.
+func New(o Options) (*Stages, error) {
+	if o.Publish == nil {
+		return nil, errors.New("stage: Options.Publish is required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Resume == nil {
+		o.Resume = func(space.ID) (programme.Resume, error) { return programme.Resume{}, nil }
+	}
+	m, err := newMetrics(o.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	conns, err := listenUDP(o.UDP, o.Loopback)
+	if err != nil {
+		return nil, err
+	}
+	st := &Stages{
+		opts: o, conns: conns, ready: make(chan struct{}),
+		rooms:    make(map[space.ID]*room),
+		over:     make(map[space.ID]space.Space),
+		sessions: make(map[string]*session),
+	}
+	st.own = backstage{
+		publish: o.Publish, resume: o.Resume, signer: o.Signer, hold: o.Hold,
+		logger: o.Logger, metrics: m, spawn: st.spawn,
+	}
+	return st, nil
+}
+
+// Ports returns the UDP addresses in use.
+func (st *Stages) Ports() []net.Addr {
+	var addrs []net.Addr
+	for _, c := range st.conns {
+		addrs = append(addrs, c.LocalAddr())
+	}
+	return addrs
+}
+
+// Run serves until ctx ends. A programme that is on air then is written up to its
+// last tick, and goes on in a new epoch when its space is put on a stage again.
+func (st *Stages) Run(ctx context.Context) error {
+	n, err := newNetwork(st.conns, st.opts.ICETCP, st.opts.PublicIPs, st.opts.Logger)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	if st.opts.Subscribe != nil {
+		stop, err := st.opts.Subscribe("hustings.tally.*", st.count)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	for _, r := range st.start(ctx, n) {
+		r.mu.Lock()
+		r.wake()
+		r.mu.Unlock()
+	}
+	close(st.ready)
+	<-ctx.Done()
+	rooms := st.stop()
+	st.work.Wait()
+	for _, r := range rooms {
+		r.close()
+	}
+	return nil
+}
+
+func (st *Stages) start(ctx context.Context, n *network) []*room {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.net, st.running = n, ctx
+	return st.all()
+}
+
+func (st *Stages) stop() []*room {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.net, st.running = nil, nil
+	return st.all()
+}
+
+// all returns the rooms; the caller holds st.mu.
+func (st *Stages) all() []*room {
+	rooms := make([]*room, 0, len(st.rooms))
+	for _, r := range st.rooms {
+		rooms = append(rooms, r)
+	}
+	return rooms
+}
+
+// spawn runs f until Run ends, which waits for it; false, if Run does not run.
+func (st *Stages) spawn(f func(context.Context)) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.running == nil {
+		return false
+	}
+	ctx := st.running
+	st.work.Go(func() { f(ctx) })
+	return true
+}
+
+// Put tells a stage how its space is now: announced, opened, started, edited, ended
+// or cancelled. When it goes on air the programme begins, or goes on where its log
+// ends. When it is over, Put returns after the final block was published, within a
+// second, and everybody on stage is disconnected.
+//
+// Errors: those of Options.Resume; Internal, if the final block could not be written.
+func (st *Stages) Put(sp space.Space) error {
+	r := st.roomFor(sp)
+	if r == nil {
+		return nil
+	}
+	err := r.put(sp)
+	if sp.Phase.Over() && err == nil {
+		st.mu.Lock()
+		delete(st.rooms, sp.ID)
+		st.over[sp.ID] = space.Space{ID: sp.ID, Phase: sp.Phase}
+		st.mu.Unlock()
+	}
+	return err
+}
+
+// roomFor returns the space's room, a new one if it needs one.
+func (st *Stages) roomFor(sp space.Space) *room {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.rooms[sp.ID]
+	if r == nil && !sp.Phase.Over() {
+		r = newRoom(sp, &st.own)
+		st.rooms[sp.ID] = r
+	}
+	return r
+}
+
+// room returns the room of a space.
+//
+// Errors: Gone, NotFound.
+func (st *Stages) room(id space.ID) (*room, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if r := st.rooms[id]; r != nil {
+		return r, nil
+	}
+	if sp, ok := st.over[id]; ok {
+		return nil, errOver(sp)
+	}
+	return nil, space.Errorf(space.NotFound, "there is no such stage here")
+}
+
+// Publish connects the microphone of the invite's seat by WHIP (RFC 9725). The
+// seat's earlier microphone ends.
+//
+// Errors: Invalid, Unauthorized, Forbidden, NotFound, Gone, Full, Internal.
+func (st *Stages) Publish(ctx context.Context, inv space.Invite, offer string) (Session, error) {
+	return st.connect(ctx, inv, offer, whip)
+}
+
+// Subscribe connects what the invite's seat hears, by WHEP: the stage without
+// itself. The seat's earlier one ends.
+//
+// Errors: as Publish.
+func (st *Stages) Subscribe(ctx context.Context, inv space.Invite, offer string) (Session, error) {
+	return st.connect(ctx, inv, offer, whep)
+}
+
+func (st *Stages) connect(ctx context.Context, inv space.Invite, offer string, d direction) (Session, error) {
+	r, err := st.room(inv.Space)
+	if err != nil {
+		return Session{}, err
+	}
+	if err := r.check(inv); err != nil {
+		return Session{}, err
+	}
+	if err := checkOffer(offer, d); err != nil {
+		return Session{}, err
+	}
+	n := st.network()
+	if n == nil {
+		return Session{}, space.Errorf(space.Internal, "the stage is not running; try again in a moment")
+	}
+	s, err := newSession(n, r, inv.Seat, d)
+	if err != nil {
+		return Session{}, err
+	}
+	answer, err := s.answer(ctx, offer)
+	if err == nil {
+		err = st.seat(s, inv)
+	}
+	if err != nil {
+		s.close()
+		return Session{}, err
+	}
+	return Session{ID: s.id, ETag: s.etag, Answer: answer}, nil
+}
+
+func (st *Stages) network() *network {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.net
+}
+
+// seat gives an answered session its seat, and a goroutine that sees to its end.
+func (st *Stages) seat(s *session, inv space.Invite) error {
+	if err := s.room.join(inv, s.link); err != nil {
+		return err
+	}
+	st.mu.Lock()
+	st.sessions[s.id] = s
+	st.mu.Unlock()
+	gauge := st.own.metrics.sessions.WithLabelValues(string(s.direction))
+	gauge.Inc()
+	leave := func() {
+		st.mu.Lock()
+		delete(st.sessions, s.id)
+		st.mu.Unlock()
+		s.room.part(s.link)
+		gauge.Dec()
+	}
+	if !st.spawn(func(ctx context.Context) { s.run(ctx, leave) }) {
+		leave()
+		return space.Errorf(space.Internal, "the stage is stopping; try again in a moment")
+	}
+	return nil
+}
+
+// Owner returns whose session that is, so that the caller can hold its token to it.
+//
+// Errors: NotFound.
+func (st *Stages) Owner(session string) (space.ID, space.SeatID, error) {
+	s, err := st.session(session)
+	if err != nil {
+		return "", "", err
+	}
+	return s.room.id, s.seat, nil
+}
+
+func (st *Stages) session(id string) (*session, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if s := st.sessions[id]; s != nil {
+		return s, nil
+	}
+	return nil, space.Errorf(space.NotFound, "that session has ended; connect again")
+}
+
+// Patch hands on an SDP fragment (RFC 8840): more candidates, or new credentials,
+// which restart ICE, so that a session survives a change of networks (RFC 9725,
+// section 4.3). ifMatch is the If-Match header as it came.
+//
+// Errors: ErrNoETag (428), ErrETag (412); NotFound, Invalid, Internal.
+func (st *Stages) Patch(ctx context.Context, session, ifMatch, fragment string) (Patch, error) {
+	s, err := st.session(session)
+	if err != nil {
+		return Patch{}, err
+	}
+	return s.patch(ctx, ifMatch, fragment)
+}
+
+// Leave ends a session.
+//
+// Errors: NotFound.
+func (st *Stages) Leave(_ context.Context, session string) error {
+	s, err := st.session(session)
+	if err != nil {
+		return err
+	}
+	s.leave()
+	return nil
+}
+
+// Watch follows a stage for the page of a seat. Close the watcher after use.
+//
+// Errors: NotFound, Gone.
+func (st *Stages) Watch(id space.ID, seat space.SeatID) (*Watcher, error) {
+	r, err := st.room(id)
+	if err != nil {
+		return nil, err
+	}
+	return r.watch(seat)
+}
+
+// Mute mutes a seat, or unmutes one's own.
+//
+// Errors: NotFound, Gone, Forbidden.
+func (st *Stages) Mute(id space.ID, by space.Invite, seat space.SeatID, muted bool) error {
+	r, err := st.room(id)
+	if err != nil {
+		return err
+	}
+	return r.mute(by, seat, muted)
+}
+
+// Remove takes a seat off the stage for good.
+//
+// Errors: NotFound, Gone, Forbidden.
+func (st *Stages) Remove(id space.ID, by space.Invite, seat space.SeatID) error {
+	r, err := st.room(id)
+	if err != nil {
+		return err
+	}
+	return r.remove(by, seat)
+}
+
+// Stage returns a stage as it is; a zero State, if there is none here.
+func (st *Stages) Stage(id space.ID) State {
+	r, err := st.room(id)
+	if err != nil {
+		return State{Space: id}
+	}
+	return r.show()
+}
+
+// count takes a tally from the bus.
+func (st *Stages) count(subject string, data []byte) {
+	var n nodeTally
+	if json.Unmarshal(data, &n) != nil || n.Now < 0 || n.Total < 0 {
+		return
+	}
+	id := space.ID(strings.TrimPrefix(subject, "hustings.tally."))
+	if r, err := st.room(id); err == nil {
+		r.count(n)
+	}
+}

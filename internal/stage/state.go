@@ -1,0 +1,280 @@
+package stage
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"hustings/internal/space"
+)
+
+// linger is how long a seat that lost its last connection stays in the list of
+// those on stage. A page reload or a change of networks takes a few seconds; after
+// half a minute the person is gone for the others too.
+const linger = 30 * time.Second
+
+// state is one stage as a state machine: who has a seat, who is muted, who speaks,
+// in which phase it is. It knows no network, no sound and no clock: time comes in
+// as an argument. It is not safe for concurrent use; the room that owns it is.
+type state struct {
+	space    space.Space
+	seats    map[space.SeatID]*seat
+	slots    [space.MaxSeats]*seat // who sits where in the mix; nil is free
+	joins    int                   // seats listed so far: gives the order of the list
+	speaking []space.SeatID        // heard now, by id
+	tally    tally
+	lastWord time.Time // when somebody was last heard, or the stage went live
+}
+
+// seat is a seat that was taken once. It is kept while the stage stands, so that
+// someone who was muted or removed can't shed that by connecting again.
+type seat struct {
+	space.Seat
+	slot    int       // index in state.slots; -1 when it is not listed
+	order   int       // of joining
+	links   int       // connections, of either direction
+	left    time.Time // when the last of them went
+	heard   bool      // its microphone was heard since it connected
+	removed bool      // by a host; it does not come back
+}
+
+func newState(sp space.Space) *state {
+	return &state{space: sp, seats: make(map[space.SeatID]*seat)}
+}
+
+// put takes over the space as it is now.
+func (s *state) put(sp space.Space, now time.Time) {
+	if sp.Phase == space.Live && s.space.Phase != space.Live {
+		s.lastWord = now
+	}
+	s.space = sp
+}
+
+// check tells whether the invite opens this stage and a seat is left for it.
+//
+// Errors: Gone, Unauthorized, Forbidden or Full.
+func (s *state) check(inv space.Invite) error {
+	if s.space.Phase.Over() {
+		return errOver(s.space)
+	}
+	if inv.Revoked {
+		return space.Errorf(space.Unauthorized, "this invite was withdrawn; ask the host for a new one")
+	}
+	old := s.seats[inv.Seat]
+	if old != nil && old.removed {
+		return space.Errorf(space.Forbidden, "the host took this seat off the stage; ask the host for a new invite")
+	}
+	if old != nil && old.slot >= 0 {
+		return nil
+	}
+	for _, in := range s.slots {
+		if in == nil || in.links == 0 {
+			return nil
+		}
+	}
+	return space.Errorf(space.Full, "all %d seats on this stage are taken; try again when someone has left", space.MaxSeats)
+}
+
+// admit counts one more connection of the invite's seat and gives the seat a slot
+// if it has none: a free one, or that of who left longest ago.
+//
+// Errors: as check.
+func (s *state) admit(inv space.Invite) error {
+	if err := s.check(inv); err != nil {
+		return err
+	}
+	in := s.seats[inv.Seat]
+	if in == nil {
+		in = &seat{Seat: space.Seat{ID: inv.Seat}, slot: -1}
+		s.seats[inv.Seat] = in
+	}
+	in.Name, in.Role = inv.Name, inv.Role
+	in.links++
+	if in.slot >= 0 {
+		return nil
+	}
+	in.slot = s.freeSlot()
+	s.slots[in.slot] = in
+	in.order = s.joins
+	s.joins++
+	return nil
+}
+
+// freeSlot empties a slot; check has made sure that there is one.
+func (s *state) freeSlot() int {
+	best := -1
+	for i, in := range s.slots {
+		switch {
+		case in == nil:
+			return i
+		case in.links > 0:
+		case best < 0 || in.left.Before(s.slots[best].left):
+			best = i
+		}
+	}
+	s.unlist(s.slots[best])
+	return best
+}
+
+func (s *state) unlist(in *seat) {
+	s.slots[in.slot] = nil
+	in.slot = -1
+}
+
+// leave counts one connection less.
+func (s *state) leave(id space.SeatID, now time.Time) {
+	in := s.seats[id]
+	if in == nil || in.links == 0 {
+		return
+	}
+	if in.links--; in.links == 0 {
+		in.left = now
+	}
+}
+
+// connect notes whether the microphone of a seat reaches the stage.
+func (s *state) connect(id space.SeatID, on bool) (changed bool) {
+	in := s.seats[id]
+	if in == nil || in.Connected == on {
+		return false
+	}
+	in.Connected = on
+	if !on {
+		in.heard = false
+		s.hush(id)
+	}
+	return true
+}
+
+// expire takes those off the list who left longer than linger ago.
+func (s *state) expire(now time.Time) (changed bool) {
+	for _, in := range s.slots {
+		if in != nil && in.links == 0 && now.Sub(in.left) >= linger {
+			s.unlist(in)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// mute mutes or unmutes a seat on behalf of another.
+//
+// Errors: NotFound; Forbidden, when one may not mute others or tries to unmute them.
+func (s *state) mute(by space.Invite, id space.SeatID, muted bool) (changed bool, err error) {
+	in, err := s.listed(id)
+	if err != nil {
+		return false, err
+	}
+	if by.Seat != id {
+		if !muted {
+			return false, space.Errorf(space.Forbidden, "only %s can switch their own microphone on again; ask them to", in.Name)
+		}
+		if !by.Role.Moderates() {
+			return false, space.Errorf(space.Forbidden, "only a host or a cohost can mute others")
+		}
+	}
+	if in.Muted == muted {
+		return false, nil
+	}
+	in.Muted = muted
+	if muted {
+		s.hush(id)
+	}
+	return true, nil
+}
+
+// remove takes a seat off the stage for good.
+//
+// Errors: NotFound; Forbidden, when one may not remove it.
+func (s *state) remove(by space.Invite, id space.SeatID) error {
+	in, err := s.listed(id)
+	if err != nil {
+		return err
+	}
+	switch {
+	case by.Seat == id:
+		return space.Errorf(space.Forbidden, "this is your own seat; leave the stage instead")
+	case !by.Role.Moderates():
+		return space.Errorf(space.Forbidden, "only a host or a cohost can take others off the stage")
+	case in.Role == space.Host && by.Role != space.Host:
+		return space.Errorf(space.Forbidden, "a cohost can't take a host off the stage")
+	}
+	in.removed, in.Connected = true, false
+	s.hush(id)
+	s.unlist(in)
+	return nil
+}
+
+func (s *state) listed(id space.SeatID) (*seat, error) {
+	if in := s.seats[id]; in != nil && in.slot >= 0 {
+		return in, nil
+	}
+	return nil, space.Errorf(space.NotFound, "that seat is not on the stage any more")
+}
+
+// speak notes who is heard now. Muted and unconnected seats are never heard.
+func (s *state) speak(ids []space.SeatID, now time.Time) (changed bool) {
+	heard := make([]space.SeatID, 0, len(ids))
+	for _, id := range ids {
+		if in := s.seats[id]; in != nil && in.slot >= 0 && in.Connected && !in.Muted {
+			changed = changed || !in.heard
+			in.heard = true
+			heard = append(heard, id)
+		}
+	}
+	slices.Sort(heard)
+	if len(heard) > 0 {
+		s.lastWord = now
+	}
+	if slices.Equal(heard, s.speaking) {
+		return changed
+	}
+	s.speaking = heard
+	return true
+}
+
+// hush takes one seat out of those who speak. It makes a new slice: the old one
+// was handed out.
+func (s *state) hush(id space.SeatID) {
+	s.speaking = slices.DeleteFunc(slices.Clone(s.speaking), func(other space.SeatID) bool { return other == id })
+}
+
+// onStage returns the listed seats in the order of joining.
+func (s *state) onStage() []*seat {
+	var seats []*seat
+	for _, in := range s.slots {
+		if in != nil {
+			seats = append(seats, in)
+		}
+	}
+	slices.SortFunc(seats, func(a, b *seat) int { return cmp.Compare(a.order, b.order) })
+	return seats
+}
+
+// show returns the stage as those on it see it.
+func (s *state) show() State {
+	show := State{
+		Space:    s.space.ID,
+		Phase:    s.space.Phase,
+		Title:    s.space.Title,
+		StartsAt: s.space.StartsAt,
+		Seats:    []space.Seat{},
+		Speaking: append([]space.SeatID{}, s.speaking...),
+		Heard:    []space.SeatID{},
+		Tally:    s.tally.Tally,
+	}
+	for _, in := range s.onStage() {
+		show.Seats = append(show.Seats, in.Seat)
+		if in.heard {
+			show.Heard = append(show.Heard, in.ID)
+		}
+	}
+	return show
+}
+
+func errOver(sp space.Space) error {
+	if sp.Phase == space.Cancelled {
+		return space.Errorf(space.Gone, "this space was cancelled")
+	}
+	return space.Errorf(space.Gone, "this space has ended; its recording is up")
+}
