@@ -42,10 +42,17 @@ type Stage interface {
 	Remove(id space.ID, by space.Invite, seat space.SeatID) error
 }
 
+// Archive is what the desk needs of the archive.
+type Archive interface {
+	// Finished returns when the recording of a space that has ended is complete.
+	Finished(ctx context.Context, id space.ID) error
+}
+
 // Options say what the desk works with.
 type Options struct {
 	Store      *store.Store
 	Stage      Stage
+	Archive    Archive // nil: nothing is recorded
 	Tokens     *token.Minter
 	OwnerToken string           // opens everything
 	Now        func() time.Time // nil: time.Now
@@ -56,6 +63,7 @@ type Options struct {
 type Desk struct {
 	store  *store.Store
 	stage  Stage
+	files  Archive
 	tokens *token.Minter
 	owner  string
 	now    func() time.Time
@@ -72,7 +80,7 @@ func New(o Options) (*Desk, error) {
 	if o.OwnerToken == "" {
 		return nil, errors.New("desk: the owner's token is empty: everybody would hold it")
 	}
-	d := &Desk{store: o.Store, stage: o.Stage, tokens: o.Tokens, owner: o.OwnerToken, now: o.Now, log: o.Logger}
+	d := &Desk{store: o.Store, stage: o.Stage, files: o.Archive, tokens: o.Tokens, owner: o.OwnerToken, now: o.Now, log: o.Logger}
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -84,8 +92,9 @@ func New(o Options) (*Desk, error) {
 }
 
 // Recover tells the stage every space that is not over, after a restart: those
-// that were on the air go on where they stood. One that was ended when the
-// program was killed gets its final block.
+// that were on the air go on where they stood. The recording of one that was
+// ended just when the program was killed is completed. The stage and the archive
+// must run by then.
 func (d *Desk) Recover(ctx context.Context) error {
 	list, err := d.store.Unsettled(ctx)
 	if err != nil {
@@ -112,7 +121,28 @@ func (d *Desk) recover(ctx context.Context, id space.ID) error {
 	if sp.Phase != space.Scheduled {
 		d.log.Info("space recovered", "space", id, "phase", sp.Phase)
 	}
+	if err := d.complete(ctx, sp); err != nil {
+		return err
+	}
 	return d.settle(ctx, sp)
+}
+
+// completeWithin bounds how long a start waits for one recording.
+const completeWithin = 5 * time.Second
+
+// complete sees to the recording of a space whose final block never came: it has
+// no stage any more that could write one.
+func (d *Desk) complete(ctx context.Context, sp space.Space) error {
+	if d.files == nil || !sp.Phase.Over() || sp.OpenedAt == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, completeWithin)
+	defer cancel()
+	err := d.files.Finished(ctx, sp.ID)
+	if space.KindOf(err) == space.NotFound {
+		return nil // killed before the first block: there is nothing to keep
+	}
+	return err
 }
 
 // Create announces a space.
@@ -237,7 +267,11 @@ func (d *Desk) change(ctx context.Context, who Who, do action, id space.ID, rule
 		d.tell(after)
 		return after, nil
 	}
-	if err := d.stage.Put(after); err != nil {
+	err = d.stage.Put(after)
+	if err != nil && after.Phase.Over() {
+		err = d.stage.Put(after) // the last block was late: there is no way back, so wait once more
+	}
+	if err != nil {
 		return space.Space{}, d.stuck(ctx, before, after, err)
 	}
 	if err := d.settle(ctx, after); err != nil {

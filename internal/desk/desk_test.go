@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -68,12 +69,24 @@ func (f *fakeStage) phases() string {
 	return strings.Join(told, " ")
 }
 
+// fakeArchive records what it is asked for.
+type fakeArchive struct {
+	finished []space.ID
+	fail     error
+}
+
+func (f *fakeArchive) Finished(_ context.Context, id space.ID) error {
+	f.finished = append(f.finished, id)
+	return f.fail
+}
+
 // set is a desk with what stands around it.
 type set struct {
 	*desk.Desk
-	stage *fakeStage
-	store *store.Store
-	clock *clock
+	stage   *fakeStage
+	archive *fakeArchive
+	store   *store.Store
+	clock   *clock
 }
 
 type clock struct {
@@ -102,12 +115,12 @@ func build(t testing.TB, dsn string) *set {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	s := &set{stage: &fakeStage{}, store: db, clock: &clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}}
+	s := &set{stage: &fakeStage{}, archive: &fakeArchive{}, store: db, clock: &clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}}
 	minter, err := token.New(make([]byte, token.SecretSize), s.clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Desk, err = desk.New(desk.Options{Store: db, Stage: s.stage, Tokens: minter, OwnerToken: ownerToken, Now: s.clock.Now})
+	s.Desk, err = desk.New(desk.Options{Store: db, Stage: s.stage, Archive: s.archive, Tokens: minter, OwnerToken: ownerToken, Now: s.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,9 +320,16 @@ func TestStageThatDoesNotFollow(t *testing.T) {
 	if sp, _ := s.Get(t.Context(), id); sp.Phase != space.Ended {
 		t.Errorf("after the end: %s", sp.Phase)
 	}
-	s.stage.fail = nil
+	s.stage.fail, s.archive.fail = nil, errors.New("no disk")
+	if err := s.Recover(t.Context()); !errors.Is(err, s.archive.fail) {
+		t.Errorf("a recording that can't be completed: %v", err)
+	}
+	s.archive.fail, s.archive.finished, s.stage.put = nil, nil, nil
 	if err := s.Recover(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if len(s.archive.finished) != 1 || s.archive.finished[0] != id {
+		t.Errorf("recordings completed: %v; want %s", s.archive.finished, id)
 	}
 	if got := s.stage.phases(); strings.Count(got, "ended") != 1 {
 		t.Errorf("recovery told: %s; want one end", got)
