@@ -130,6 +130,31 @@ func problem(resp *http.Response) error {
 	return e
 }
 
+// maxJSON bounds an answer; the longest are proofs, of which each block's has 2 kB.
+const maxJSON = 8 << 20
+
+// getJSON asks a server for a small document.
+func getJSON(ctx context.Context, client *http.Client, server, address string, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return unreachable(server, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return problem(resp)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxJSON)).Decode(v); err != nil {
+		return fmt.Errorf("%s is not understood: %w", address, err)
+	}
+	return nil
+}
+
 // temporary reports whether it makes sense to try again after err.
 func temporary(err error) bool {
 	if e, ok := errors.AsType[*StatusError](err); ok {

@@ -2,10 +2,8 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -100,7 +98,7 @@ func (p *prover) prove(ctx context.Context) error {
 	}
 	var answer wireProof
 	from, to := p.pending[0].seq, p.pending[len(p.pending)-1].seq
-	if err := p.getJSON(ctx, p.link.api(fmt.Sprintf("/proof?from=%d&to=%d", from, to+1)), &answer); err != nil {
+	if err := getJSON(ctx, p.http, p.link.Server, p.link.api(fmt.Sprintf("/proof?from=%d&to=%d", from, to+1)), &answer); err != nil {
 		return err
 	}
 	proof, err := answer.parse()
@@ -176,33 +174,9 @@ func (p *prover) fetchKeys(ctx context.Context) error {
 	var set struct {
 		Keys []string `json:"keys"`
 	}
-	if err := p.getJSON(ctx, p.link.Server+"/.well-known/hustings-keys.json", &set); err != nil {
+	if err := getJSON(ctx, p.http, p.link.Server, p.link.Server+"/.well-known/hustings-keys.json", &set); err != nil {
 		return err
 	}
 	p.keys = set.Keys
-	return nil
-}
-
-// maxProof bounds an answer: a proof of a block has about 2 kB.
-const maxProof = 8 << 20
-
-func (p *prover) getJSON(ctx context.Context, address string, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := p.http.Do(req)
-	if err != nil {
-		return unreachable(p.link.Server, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return problem(resp)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxProof)).Decode(v); err != nil {
-		return fmt.Errorf("%s is not understood: %w", address, err)
-	}
 	return nil
 }

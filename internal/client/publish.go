@@ -12,6 +12,8 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	"hustings/internal/space"
 )
 
 // PublishOptions say what is spoken, and where. URL and Source are required.
@@ -36,8 +38,9 @@ type Published struct {
 	Spoken     time.Duration // of the source
 }
 
-// ErrReplaced says that another connection has taken the invite's seat.
-var ErrReplaced = errors.New("another connection has taken this seat: an invite is one seat, and its newest connection has it")
+// ErrReplaced says that the server has ended the session although nothing is wrong
+// with it.
+var ErrReplaced = errors.New("the seat was taken: an invite is one seat, its newest connection has it, and the host may take it back")
 
 // Publish speaks a source into a space by WHIP, in real time, until the source or
 // ctx ends, and then leaves the stage.
@@ -45,7 +48,8 @@ var ErrReplaced = errors.New("another connection has taken this seat: an invite 
 // The source runs like a microphone: when the connection is lost it goes on, and
 // what is due meanwhile is not heard. Publish connects again by itself for as
 // long as the server may come back: only an answer that the invite no longer
-// opens anything (401, 403, 404, 410) ends it. The first attempt must succeed.
+// opens anything (401, 403, 404, 410) ends it, or that another connection has taken
+// the seat (ErrReplaced). The first attempt must succeed.
 func Publish(ctx context.Context, o PublishOptions) (Published, error) {
 	link, err := ParseLink(o.URL)
 	if err != nil {
@@ -104,8 +108,10 @@ func (p *publisher) run(ctx context.Context) (report Published, err error) {
 			return report, ctx.Err()
 		case <-s.lost:
 			p.track.Store(nil)
-			s.leave(context.WithoutCancel(ctx))
-			if s, err = p.rejoin(ctx, s); err != nil {
+			if err := p.ended(ctx, s); err != nil {
+				return report, err
+			}
+			if s, err = p.rejoin(ctx); err != nil {
 				return report, err
 			}
 			report.Reconnects++
@@ -135,8 +141,29 @@ func (p *publisher) join(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// ended tidies up after a connection was lost, and returns an error if there is no
+// point in connecting again. A server that goes down closes its sessions too, but
+// takes no requests any more by then; one that closes a session, does not know it
+// and answers has given the seat to somebody else, or the space is over. To connect
+// again would be to take the seat back, in turn, for ever.
+func (p *publisher) ended(ctx context.Context, s *session) error {
+	if status := s.leave(context.WithoutCancel(ctx)); !s.closed || status != http.StatusNotFound {
+		return nil
+	}
+	var sp struct {
+		Phase space.Phase `json:"phase"`
+	}
+	if err := getJSON(ctx, p.http, p.link.Server, p.link.api(""), &sp); err != nil {
+		return nil // it is going down after all
+	}
+	if sp.Phase.Over() {
+		return fmt.Errorf("the space is %s", sp.Phase)
+	}
+	return ErrReplaced
+}
+
 // rejoin connects again after a connection was lost.
-func (p *publisher) rejoin(ctx context.Context, before *session) (*session, error) {
+func (p *publisher) rejoin(ctx context.Context) (*session, error) {
 	p.log.Warn("the connection to the stage is lost; connecting again", "space", p.link.Space)
 	var wait backoff
 	for {
@@ -157,9 +184,10 @@ func (p *publisher) rejoin(ctx context.Context, before *session) (*session, erro
 	}
 }
 
-// late is how far the source may fall behind its clock before the clock is moved:
-// standard input that stood still for longer than this begins anew, as a
-// microphone would that was switched off for a while.
+// late is how far the source may fall behind its clock. Beyond that, what shares a
+// clock with others leaves out what it has missed; anything else moves its clock:
+// standard input that stood still begins anew, as a microphone would that was
+// switched off for a while.
 const late = 200 * time.Millisecond
 
 // pump sends the source's packets, each at its own time: deadlines are counted
@@ -182,12 +210,21 @@ func (p *publisher) pump(ctx context.Context) error {
 			return err
 		}
 		due := begin.Add(duration(at))
-		if behind := time.Since(due); behind > late && p.begin.IsZero() {
+		switch behind := time.Since(due); {
+		case behind > late && !p.begin.IsZero(): // the clock is shared: catch up with it
+			p.dropped.Add(1)
+			p.spoken.Add(int64(samples))
+			at += int64(samples)
+			header.Marker = true
+			continue
+		case behind > late: // the clock is the source's own: move it
 			skipped := int64(behind) * 48 / int64(time.Millisecond)
 			at += skipped - skipped%frameSamples
 			header.Marker = true // RFC 7587, section 4.2: the first packet after a pause
-		} else if err := p.sleep(ctx, timer, due); err != nil {
-			return err
+		default:
+			if err := p.sleep(ctx, timer, due); err != nil {
+				return err
+			}
 		}
 		header.Timestamp = uint32(at)
 		p.send(header, payload)

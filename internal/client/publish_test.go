@@ -82,6 +82,20 @@ func TestPumpBeginsAnewAfterASourceStoodStill(t *testing.T) {
 	})
 }
 
+func TestPumpCatchesUpWithASharedClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		source := &counted{n: 100}
+		p := &publisher{source: source, begin: now.Add(-time.Second)}
+		if err := p.pump(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Since(now); got != time.Second {
+			t.Errorf("two seconds, the first of which was over, took %v", got)
+		}
+	})
+}
+
 func TestPumpEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 310*time.Millisecond)
@@ -101,6 +115,9 @@ type fakeStage struct {
 	t      *testing.T
 	server *httptest.Server
 	refuse func() int // a status to refuse with, or 0
+	gone   bool       // sessions are not known any more
+
+	phase string
 
 	mu       sync.Mutex
 	sessions []*webrtc.PeerConnection
@@ -117,6 +134,12 @@ func newFakeStage(t *testing.T) *fakeStage {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.left++
+		if f.gone {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	mux.HandleFunc("GET /api/v1/spaces/talk", func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"phase":"`+f.phase+`"}`)
 	})
 	f.server = httptest.NewServer(mux)
 	t.Cleanup(func() {
@@ -262,6 +285,27 @@ func TestPublishComesBackByItself(t *testing.T) {
 	}
 	if report.Reconnects != 1 || report.Dropped == 0 || refused != 2 {
 		t.Errorf("report %+v after %d refusals", report, refused)
+	}
+}
+
+func TestPublishLetsTheSeatGo(t *testing.T) {
+	t.Parallel()
+	for phase, want := range map[string]string{"live": ErrReplaced.Error(), "ended": "the space is ended"} {
+		stage := newFakeStage(t)
+		stage.phase = phase
+		done := make(chan error)
+		go func() {
+			_, err := Publish(t.Context(), PublishOptions{URL: stage.link(), Source: &counted{n: 1 << 30}, HTTP: stage.server.Client()})
+			done <- err
+		}()
+		stage.packet()
+		stage.mu.Lock()
+		stage.gone = true
+		stage.mu.Unlock()
+		stage.hangUp()
+		if err := <-done; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %q", phase, err, want)
+		}
 	}
 }
 

@@ -40,6 +40,9 @@ type session struct {
 	up   chan struct{} // closed when media can flow
 	lost chan struct{} // closed when it can't any more
 	once struct{ up, lost sync.Once }
+	// closed says that the server has ended the connection in good order, as
+	// against one that fell silent. To be read once lost is closed.
+	closed bool
 }
 
 // newSession makes the peer connection of a session; add tracks before join.
@@ -77,7 +80,10 @@ func newSession(link Link, token string, client *http.Client) (*session, error) 
 		case webrtc.PeerConnectionStateConnected:
 			s.once.up.Do(func() { close(s.up) })
 		case webrtc.PeerConnectionStateDisconnected, webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
-			s.once.lost.Do(func() { close(s.lost) })
+			s.once.lost.Do(func() {
+				s.closed = state == webrtc.PeerConnectionStateClosed
+				close(s.lost)
+			})
 		}
 	})
 	return s, nil
@@ -171,17 +177,24 @@ func (s *session) connected(ctx context.Context) error {
 }
 
 // leave ends the session on both sides. The server is told, but not waited for
-// any longer than a moment: without this word it notices by itself.
-func (s *session) leave(ctx context.Context) {
-	if s.resource != "" {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		if req, err := http.NewRequestWithContext(ctx, http.MethodDelete, s.resource, nil); err == nil {
-			req.Header.Set("Authorization", "Bearer "+s.token)
-			if resp, err := s.http.Do(req); err == nil {
-				resp.Body.Close()
-			}
-		}
+// any longer than a moment: without this word it notices by itself. It returns the
+// status of its answer, 0 if there was none.
+func (s *session) leave(ctx context.Context) (status int) {
+	defer s.pc.Close()
+	if s.resource == "" {
+		return 0
 	}
-	s.pc.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, s.resource, nil)
+	if err != nil {
+		return 0
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }
