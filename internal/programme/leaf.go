@@ -15,15 +15,17 @@ import (
 
 // Leaf is what the Merkle tree holds of a block: its header and the hashes of its
 // parts, each by itself, so that who heard a single rung can prove what they heard.
+//
+// In JSON a leaf is its text: who checks a proof hashes just that.
 type Leaf struct {
-	Space  space.ID         `json:"space"`
-	Epoch  uint32           `json:"epoch"`
-	Seq    uint64           `json:"seq"`
-	Start  int64            `json:"start"` // in samples of 48 kHz
-	Final  bool             `json:"final,omitempty"`
-	Stereo bool             `json:"stereo,omitempty"`
-	Rungs  [Rungs]tlog.Hash `json:"rungs"` // HashPackets of each
-	Pulse  tlog.Hash        `json:"pulse"` // SHA-256 of the patch as it rides in the block
+	Space  space.ID
+	Epoch  uint32
+	Seq    uint64
+	Start  int64 // in samples of 48 kHz
+	Final  bool
+	Stereo bool
+	Rungs  [Rungs]tlog.Hash // HashPackets of each
+	Pulse  tlog.Hash        // SHA-256 of the patch as it rides in the block
 }
 
 // ErrLeaf says that a text is not a leaf.
@@ -108,6 +110,14 @@ func (l Leaf) appendText(dst []byte) []byte {
 func appendHashLine(dst []byte, h tlog.Hash) []byte {
 	dst = base64.StdEncoding.AppendEncode(dst, h[:])
 	return append(dst, '\n')
+}
+
+// UnmarshalText reads what MarshalText wrote.
+//
+// Errors: ErrLeaf.
+func (l *Leaf) UnmarshalText(text []byte) (err error) {
+	*l, err = ParseLeaf(text)
+	return err
 }
 
 // ParseLeaf reads the text of a leaf. It takes only the one way to write it.
