@@ -3,6 +3,7 @@ package stage
 import (
 	"hustings/internal/mix"
 	"hustings/internal/opus"
+	"hustings/internal/rtc"
 	"hustings/internal/space"
 )
 
@@ -29,8 +30,8 @@ type part struct {
 	id    space.SeatID
 	slot  int
 	muted bool
-	in    source  // nil without a microphone
-	out   *outlet // nil without a monitor
+	in    source      // nil without a microphone
+	out   *rtc.Outlet // nil without a monitor
 }
 
 // Rates of what those on stage hear. They are few and close to the server, so
@@ -140,7 +141,7 @@ func (k *console) listen(c *cast, programme []byte) error {
 	for i := range c.seats {
 		p := &c.seats[i]
 		if p.out != nil && !k.seats[p.slot].audible {
-			p.out.send(shared)
+			p.out.Send(shared)
 		}
 	}
 	return nil
@@ -161,7 +162,7 @@ func (k *console) minus(p *part, ch *channel) (err error) {
 	if err != nil {
 		return err
 	}
-	p.out.send(packet)
+	p.out.Send(packet)
 	return nil
 }
 

@@ -23,7 +23,6 @@ type loop struct {
 	room    *room
 	console *console
 	ticks   int
-	levels  map[space.SeatID]float64
 	heard   []space.SeatID
 	broken  time.Time // when a fault was logged last
 }
@@ -100,7 +99,7 @@ func (l *loop) skip(c *cast) {
 	}
 	for i := range c.seats {
 		if out := c.seats[i].out; out != nil {
-			out.send(nil)
+			out.Send(nil)
 		}
 	}
 }
@@ -222,4 +221,3 @@ func (k *console) account(m *metrics) {
 		ch.earlier = now
 	}
 }
-

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hustings/internal/programme"
+	"hustings/internal/rtc"
 	"hustings/internal/space"
 )
 
@@ -16,7 +17,7 @@ import (
 type link struct {
 	seat space.SeatID
 	in   source
-	out  *outlet
+	out  *rtc.Outlet
 	end  func() // ends the connection; returns at once, and leads to room.part
 
 	parted bool // guarded by the room's mu
@@ -143,13 +144,6 @@ func (r *room) check(inv space.Invite) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state.check(inv)
-}
-
-// stereo reports whether this stage is mixed in stereo.
-func (r *room) stereo() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state.space.Stereo
 }
 
 // join gives a connection its seat. The seat's earlier connection of the same

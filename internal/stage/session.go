@@ -2,362 +2,178 @@ package stage
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"errors"
-	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 
+	"hustings/internal/rtc"
 	"hustings/internal/space"
-)
-
-// Bounds of a session.
-const (
-	connectWithin = 20 * time.Second // from the answer to a connection
-	answerWithin  = 3 * time.Second  // for an answer with all our candidates
 )
 
 // Errors of Patch that have statuses of their own (RFC 9725, section 4.3).
 var (
-	ErrNoETag = errors.New("the request has no If-Match header; send the session's ETag, or * to restart ICE") // 428
-	ErrETag   = errors.New("the If-Match header is not the session's ETag: ICE was restarted meanwhile")        // 412
+	ErrNoETag = rtc.ErrNoETag // 428: no If-Match header
+	ErrETag   = rtc.ErrETag   // 412: not the session's ETag
 )
 
-// session is one WHIP or WHEP session: a connection of one seat in one direction.
-// It only signals and carries packets; what it means for the stage is the room's.
-type session struct {
-	id        string
-	direction direction
-	room      *room
-	seat      space.SeatID
-	link      *link
-	pc        *webrtc.PeerConnection
-	ear       *ear // of a microphone
-
-	negotiating sync.Mutex // makes patches one at a time; guards the next three
-	etag        string
-	offer       string // the last one, ours in part after a restart
-	candidates  int    // of this generation
-
-	mu        sync.Mutex // guards the following; the room's is taken inside it, never around it
-	connected bool
-	ever      bool
-	sounds    bool // a packet came
-	closing   bool
-	work      sync.WaitGroup // goroutines that read or write packets
-
-	gone chan struct{} // closed when the session is to end
-	once sync.Once
+// Session is an accepted WHIP or WHEP session.
+type Session struct {
+	ID     string // names it in Patch and Leave; can't be guessed
+	ETag   string // of its ICE session, quoted as in the header (RFC 9725, section 4.3.1)
+	Answer string // SDP, with all our candidates
 }
 
-// newSession prepares a session; nothing runs and nothing is taken before answer.
-func newSession(n *network, r *room, seat space.SeatID, d direction) (*session, error) {
-	s := &session{id: rand.Text(), direction: d, room: r, seat: seat, etag: newETag(), gone: make(chan struct{})}
-	s.link = &link{seat: seat, end: s.end}
-	var err error
-	if s.pc, err = n.api(d).NewPeerConnection(webrtc.Configuration{}); err != nil {
-		return nil, fmt.Errorf("a peer connection: %w", err)
+// Patch is the result of a PATCH: 204 for trickled candidates, 200 with ETag and
+// Fragment (application/trickle-ice-sdpfrag) if ICE was restarted.
+type Patch = rtc.Patch
+
+// session is one connection of a seat: rtc's part, and the room's.
+type session struct {
+	*rtc.Session
+	room *room
+	link *link
+}
+
+// Publish connects the microphone of the invite's seat by WHIP (RFC 9725). The
+// seat's earlier microphone ends.
+//
+// Errors: Invalid, Unauthorized, Forbidden, NotFound, Gone, Full, Internal.
+func (st *Stages) Publish(ctx context.Context, inv space.Invite, offer string) (Session, error) {
+	return st.connect(ctx, inv, offer, rtc.WHIP)
+}
+
+// Subscribe connects what the invite's seat hears, by WHEP: the stage without
+// itself. The seat's earlier one ends.
+//
+// Errors: as Publish.
+func (st *Stages) Subscribe(ctx context.Context, inv space.Invite, offer string) (Session, error) {
+	return st.connect(ctx, inv, offer, rtc.WHEP)
+}
+
+func (st *Stages) connect(ctx context.Context, inv space.Invite, offer string, d rtc.Direction) (Session, error) {
+	r, err := st.room(inv.Space)
+	if err != nil {
+		return Session{}, err
 	}
-	s.pc.OnConnectionStateChange(s.turn)
-	if d == whip {
-		err = s.addEar()
-	} else {
-		err = s.addOutlet()
+	if err := r.check(inv); err != nil {
+		return Session{}, err
+	}
+	if err := rtc.CheckOffer(offer, d); err != nil {
+		return Session{}, err
+	}
+	if !st.serving() {
+		return Session{}, errStopped()
+	}
+	s, err := st.newSession(r, inv.Seat, d)
+	if err != nil {
+		return Session{}, err
+	}
+	answer, err := s.Answer(ctx, offer)
+	if err == nil {
+		err = st.seat(s, inv, d)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.pc.Close())
+		s.Close()
+		return Session{}, err
 	}
+	return Session{ID: s.ID(), ETag: s.ETag(), Answer: answer}, nil
+}
+
+func errStopped() error {
+	return space.Errorf(space.Internal, "the stage is not running right now; try again in a moment")
+}
+
+// newSession makes a session and the link that its sound will go through.
+func (st *Stages) newSession(r *room, seat space.SeatID, d rtc.Direction) (*session, error) {
+	s := &session{room: r, link: &link{seat: seat}}
+	o := rtc.SessionOptions{Direction: d}
+	if d == rtc.WHIP {
+		channels := r.channels()
+		e, err := newEar(channels)
+		if err != nil {
+			return nil, err
+		}
+		s.link.in = e
+		o.Stereo = channels == 2
+		o.Packet = func(p *rtp.Packet, red bool, arrived time.Time) { e.push(p, red, arrived) }
+		o.Reaches = func(on bool) { r.reach(s.link, on) }
+	}
+	var err error
+	if s.Session, err = st.net.NewSession(o); err != nil {
+		return nil, err
+	}
+	s.link.out = s.Outlet()
+	s.link.end = s.End
 	return s, nil
 }
 
-func newETag() string { return `"` + rand.Text() + `"` }
-
-func (s *session) addEar() (err error) {
-	channels := 1
-	if s.room.stereo() {
-		channels = 2
-	}
-	if s.ear, err = newEar(channels); err != nil {
+// seat gives an answered session its seat, and a goroutine that sees to its end.
+func (st *Stages) seat(s *session, inv space.Invite, d rtc.Direction) error {
+	if err := s.room.join(inv, s.link); err != nil {
 		return err
 	}
-	s.link.in = s.ear
-	s.pc.OnTrack(s.hear)
+	st.mu.Lock()
+	st.sessions[s.ID()] = s
+	st.mu.Unlock()
+	gauge := st.own.metrics.sessions.WithLabelValues(string(d))
+	gauge.Inc()
+	left := func() {
+		st.mu.Lock()
+		delete(st.sessions, s.ID())
+		st.mu.Unlock()
+		s.room.part(s.link)
+		gauge.Dec()
+	}
+	if !st.spawn(func(ctx context.Context) { s.Run(ctx, left) }) {
+		left()
+		return errStopped()
+	}
 	return nil
 }
 
-func (s *session) addOutlet() error {
-	track, err := webrtc.NewTrackLocalStaticRTP(
-		webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, "stage", "hustings")
-	if err != nil {
-		return err
-	}
-	transceiver, err := s.pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
-	if err != nil {
-		return err
-	}
-	var start [6]byte
-	rand.Read(start[:])
-	s.link.out = newOutlet(binary.BigEndian.Uint16(start[:]), binary.BigEndian.Uint32(start[2:]))
-	s.spawn(func() { s.link.out.run(track.WriteRTP) })
-	s.spawn(func() { readRTCP(transceiver.Sender().Read) })
-	return nil
-}
-
-// spawn runs f beside the session, whose close waits for it.
-func (s *session) spawn(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closing {
-		s.work.Go(f)
-	}
-}
-
-// answer negotiates the offer and returns the SDP answer with all our candidates.
+// Owner returns whose session that is, so that the caller can hold its token to it.
 //
-// Errors: Invalid for an offer that pion can't take; Internal when it took too long.
-func (s *session) answer(ctx context.Context, offer string) (string, error) {
-	s.negotiating.Lock()
-	defer s.negotiating.Unlock()
-	return s.negotiate(ctx, offer)
-}
-
-func (s *session) negotiate(ctx context.Context, offer string) (string, error) {
-	invalid := func(err error) error {
-		return &space.Error{Kind: space.Invalid, Detail: "the offer can't be used; " + s.direction.wants(), Err: err}
-	}
-	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
-		return "", invalid(err)
-	}
-	if err := s.prefer(); err != nil {
-		return "", invalid(err)
-	}
-	// Made here and not earlier: after a restart pion gathers as soon as it has the offer.
-	gathered := webrtc.GatheringCompletePromise(s.pc)
-	answer, err := s.pc.CreateAnswer(nil)
+// Errors: NotFound.
+func (st *Stages) Owner(session string) (space.ID, space.SeatID, error) {
+	s, err := st.session(session)
 	if err != nil {
-		return "", invalid(err)
+		return "", "", err
 	}
-	if err := s.pc.SetLocalDescription(answer); err != nil {
-		return "", invalid(err)
-	}
-	timer := time.NewTimer(answerWithin)
-	defer timer.Stop()
-	select {
-	case <-gathered:
-	case <-timer.C:
-		return "", space.Errorf(space.Internal, "the server could not find its own network addresses in time; try again")
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	s.offer = offer
-	return s.pc.LocalDescription().SDP, nil
+	return s.room.id, s.link.seat, nil
 }
 
-// prefer puts what we like to receive first.
-func (s *session) prefer() error {
-	if s.direction != whip {
-		return nil
+func (st *Stages) session(id string) (*session, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if s := st.sessions[id]; s != nil {
+		return s, nil
 	}
-	for _, t := range s.pc.GetTransceivers() {
-		if t.Kind() != webrtc.RTPCodecTypeAudio || t.Receiver() == nil {
-			continue
-		}
-		codecs := preferences(t.Receiver().GetParameters().Codecs, s.ear.channels == 2)
-		if len(codecs) == 0 {
-			continue
-		}
-		if err := t.SetCodecPreferences(codecs); err != nil {
-			return err
-		}
-	}
-	return nil
+	return nil, space.Errorf(space.NotFound, "that session has ended; connect again")
 }
 
-// patch takes a fragment: more candidates, or new credentials for an ICE restart.
+// Patch hands on an SDP fragment (RFC 8840): more candidates, or new credentials,
+// which restart ICE, so that a session survives a change of networks (RFC 9725,
+// section 4.3). ifMatch is the If-Match header as it came.
 //
-// Errors: ErrNoETag, ErrETag; Invalid.
-func (s *session) patch(ctx context.Context, ifMatch, text string) (Patch, error) {
-	f, err := parseFragment(text)
+// Errors: ErrNoETag (428), ErrETag (412); NotFound, Invalid, Internal.
+func (st *Stages) Patch(ctx context.Context, session, ifMatch, fragment string) (Patch, error) {
+	s, err := st.session(session)
 	if err != nil {
 		return Patch{}, err
 	}
-	if strings.TrimSpace(ifMatch) == "" {
-		return Patch{}, ErrNoETag
-	}
-	s.negotiating.Lock()
-	defer s.negotiating.Unlock()
-	if !matches(ifMatch, s.etag) {
-		return Patch{}, ErrETag
-	}
-	if ufrag, pwd := credentials(s.offer); f.ufrag != "" && (f.ufrag != ufrag || f.pwd != pwd) {
-		return s.restart(ctx, f)
-	}
-	return Patch{ETag: s.etag}, s.trickle(f)
+	return s.Patch(ctx, ifMatch, fragment)
 }
 
-// matches evaluates an If-Match header by strong comparison (RFC 9110, section 13.1.1).
-func matches(header, etag string) bool {
-	for tag := range strings.SplitSeq(header, ",") {
-		if tag = strings.TrimSpace(tag); tag == "*" || tag == etag {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *session) trickle(f fragment) error {
-	if s.candidates += len(f.candidates); s.candidates > maxCandidates {
-		return badFragment("has more candidates than a session may have (%d)", maxCandidates)
-	}
-	for _, c := range f.candidates {
-		init := webrtc.ICECandidateInit{Candidate: c.line}
-		if c.mid != "" {
-			init.SDPMid = &c.mid
-		}
-		if err := s.pc.AddICECandidate(init); err != nil {
-			return &space.Error{Kind: space.Invalid, Detail: "the SDP fragment has a candidate that can't be read", Err: err}
-		}
-	}
-	return nil
-}
-
-func (s *session) restart(ctx context.Context, f fragment) (Patch, error) {
-	offer, err := restartOffer(s.offer, f)
+// Leave ends a session. Its seat is free at once and does not wait until the
+// connection is closed.
+//
+// Errors: NotFound.
+func (st *Stages) Leave(_ context.Context, session string) error {
+	s, err := st.session(session)
 	if err != nil {
-		return Patch{}, err
+		return err
 	}
-	answer, err := s.negotiate(ctx, offer)
-	if err != nil {
-		return Patch{}, err
-	}
-	text, err := answerFragment(answer)
-	if err != nil {
-		return Patch{}, err
-	}
-	s.etag, s.candidates = newETag(), len(f.candidates)
-	return Patch{ETag: s.etag, Fragment: text, Restarted: true}, nil
-}
-
-// turn follows the connection.
-func (s *session) turn(state webrtc.PeerConnectionState) {
-	s.room.own.logger.Debug("stage session", "space", s.room.id, "seat", s.seat, "direction", s.direction, "state", state.String())
-	switch state {
-	case webrtc.PeerConnectionStateConnected:
-		s.note(func() { s.connected, s.ever = true, true })
-	case webrtc.PeerConnectionStateDisconnected:
-		s.note(func() { s.connected = false })
-	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
-		s.note(func() { s.connected = false })
-		s.end()
-	default:
-	}
-}
-
-// note changes what is known of the connection and tells the room whether the
-// microphone reaches the stage.
-func (s *session) note(change func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change()
-	if s.direction == whip {
-		s.room.reach(s.link, s.connected && s.sounds)
-	}
-}
-
-// hear reads a microphone's track until it ends.
-func (s *session) hear(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
-	s.mu.Lock()
-	first := !s.sounds
-	s.mu.Unlock()
-	if !first {
-		return // a second track of the same offer
-	}
-	s.note(func() { s.sounds = true })
-	s.spawn(func() { readRTCP(receiver.Read) })
-	s.spawn(func() { s.read(track, redType(receiver.GetParameters().Codecs)) })
-}
-
-// redType returns the payload type of RED, 0 if it is not in use.
-func redType(codecs []webrtc.RTPCodecParameters) uint8 {
-	for _, c := range codecs {
-		if strings.EqualFold(c.MimeType, mimeRED) {
-			return uint8(c.PayloadType)
-		}
-	}
-	return 0
-}
-
-func (s *session) read(track *webrtc.TrackRemote, red uint8) {
-	buffer := make([]byte, 1500)
-	var packet rtp.Packet
-	for {
-		n, _, err := track.Read(buffer)
-		if err != nil {
-			return
-		}
-		if packet.Unmarshal(buffer[:n]) == nil {
-			s.ear.push(&packet, red != 0 && packet.PayloadType == red, time.Now())
-		}
-	}
-}
-
-// readRTCP reads reports until the end; the interceptors under it act on them.
-func readRTCP[A any](read func([]byte) (int, A, error)) {
-	buffer := make([]byte, 1500)
-	for {
-		if _, _, err := read(buffer); err != nil {
-			return
-		}
-	}
-}
-
-// end asks for the end of the session and returns at once.
-func (s *session) end() { s.once.Do(func() { close(s.gone) }) }
-
-// leave ends a session at the wish of its own page: its seat is free at once, and
-// does not wait until the connection is closed.
-func (s *session) leave() {
 	s.room.part(s.link)
-	s.end()
-}
-
-// run waits for the end of a session that was answered, tells it by left, and
-// closes the connection. One that never connects ends by itself.
-func (s *session) run(ctx context.Context, left func()) {
-	timer := time.NewTimer(connectWithin)
-	defer timer.Stop()
-	for waiting := true; waiting; {
-		select {
-		case <-timer.C:
-			s.mu.Lock()
-			waiting = s.ever
-			s.mu.Unlock()
-		case <-s.gone:
-			waiting = false
-		case <-ctx.Done():
-			waiting = false
-		}
-	}
-	left()
-	s.close()
-}
-
-// close ends the connection and waits for its goroutines.
-func (s *session) close() {
-	s.end()
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	if s.link.out != nil {
-		s.link.out.close()
-	}
-	if err := s.pc.GracefulClose(); err != nil {
-		s.room.own.logger.Debug("closing a stage session", "space", s.room.id, "seat", s.seat, "err", err)
-	}
-	s.work.Wait()
+	s.End()
+	return nil
 }

@@ -9,8 +9,8 @@
 //     frame from each ear, mixes, sends everybody on stage what they are to hear,
 //     and gives the mix, or hold audio, to the programme, which is encoded in three
 //     rungs and written as a block every 25 ticks. It never waits for anybody.
-//   - network, session, sdp, fragment: signalling. A session is one WHIP (RFC 9725)
-//     or WHEP connection of one seat, with trickle ICE and ICE restart.
+//   - session: one WHIP (RFC 9725) or WHEP connection of one seat; room rtc has the
+//     WebRTC of it.
 //   - room and Stages: a room ties these together for one space; Stages is all
 //     rooms of this process, and what others call.
 //
@@ -30,6 +30,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hustings/internal/programme"
+	"hustings/internal/rtc"
 	"hustings/internal/space"
 )
 
@@ -64,30 +65,14 @@ type Options struct {
 	Metrics prometheus.Registerer // nil: none
 }
 
-// Session is an accepted WHIP or WHEP session.
-type Session struct {
-	ID     string // names it in Patch and Leave; can't be guessed
-	ETag   string // of its ICE session, quoted as in the header (RFC 9725, section 4.3.1)
-	Answer string // SDP, with all our candidates
-}
-
-// Patch is the result of a PATCH: 204 for trickled candidates, 200 with ETag and
-// Fragment if ICE was restarted.
-type Patch struct {
-	ETag      string
-	Fragment  string // application/trickle-ice-sdpfrag, after a restart
-	Restarted bool
-}
-
 // Stages is all stages of this process. Its methods are safe for concurrent use.
 type Stages struct {
 	opts  Options
 	own   backstage
-	conns []net.PacketConn
+	net   *rtc.Network
 	ready chan struct{} // closed once Run serves
 
-	mu       sync.Mutex // guards what follows; a room's is never taken inside it
-	net      *network
+	mu       sync.Mutex      // guards what follows; a room's is never taken inside it
 	running  context.Context // nil unless Run runs
 	rooms    map[space.ID]*room
 	over     map[space.ID]space.Space // those that ended here, to say so
@@ -112,12 +97,12 @@ func New(o Options) (*Stages, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns, err := listenUDP(o.UDP, o.Loopback)
+	network, err := rtc.New(rtc.Options{UDP: o.UDP, Loopback: o.Loopback, TCP: o.ICETCP, PublicIPs: o.PublicIPs, Logger: o.Logger})
 	if err != nil {
 		return nil, err
 	}
 	st := &Stages{
-		opts: o, conns: conns, ready: make(chan struct{}),
+		opts: o, net: network, ready: make(chan struct{}),
 		rooms:    make(map[space.ID]*room),
 		over:     make(map[space.ID]space.Space),
 		sessions: make(map[string]*session),
@@ -130,22 +115,15 @@ func New(o Options) (*Stages, error) {
 }
 
 // Ports returns the UDP addresses in use.
-func (st *Stages) Ports() []net.Addr {
-	var addrs []net.Addr
-	for _, c := range st.conns {
-		addrs = append(addrs, c.LocalAddr())
-	}
-	return addrs
-}
+func (st *Stages) Ports() []net.Addr { return st.net.Ports() }
 
 // Run serves until ctx ends. A programme that is on air then is written up to its
 // last tick, and goes on in a new epoch when its space is put on a stage again.
 func (st *Stages) Run(ctx context.Context) error {
-	n, err := newNetwork(st.conns, st.opts.ICETCP, st.opts.PublicIPs, st.opts.Logger)
-	if err != nil {
+	if err := st.net.Start(); err != nil {
 		return err
 	}
-	defer n.close()
+	defer st.net.Close()
 	if st.opts.Subscribe != nil {
 		stop, err := st.opts.Subscribe("hustings.tally.*", st.count)
 		if err != nil {
@@ -153,7 +131,7 @@ func (st *Stages) Run(ctx context.Context) error {
 		}
 		defer stop()
 	}
-	for _, r := range st.start(ctx, n) {
+	for _, r := range st.start(ctx) {
 		r.mu.Lock()
 		r.wake()
 		r.mu.Unlock()
@@ -168,17 +146,24 @@ func (st *Stages) Run(ctx context.Context) error {
 	return nil
 }
 
-func (st *Stages) start(ctx context.Context, n *network) []*room {
+func (st *Stages) start(ctx context.Context) []*room {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.net, st.running = n, ctx
+	st.running = ctx
 	return st.all()
+}
+
+// serving reports whether Run runs.
+func (st *Stages) serving() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.running != nil
 }
 
 func (st *Stages) stop() []*room {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.net, st.running = nil, nil
+	st.running = nil
 	return st.all()
 }
 
@@ -249,127 +234,6 @@ func (st *Stages) room(id space.ID) (*room, error) {
 		return nil, errOver(sp)
 	}
 	return nil, space.Errorf(space.NotFound, "there is no such stage here")
-}
-
-// Publish connects the microphone of the invite's seat by WHIP (RFC 9725). The
-// seat's earlier microphone ends.
-//
-// Errors: Invalid, Unauthorized, Forbidden, NotFound, Gone, Full, Internal.
-func (st *Stages) Publish(ctx context.Context, inv space.Invite, offer string) (Session, error) {
-	return st.connect(ctx, inv, offer, whip)
-}
-
-// Subscribe connects what the invite's seat hears, by WHEP: the stage without
-// itself. The seat's earlier one ends.
-//
-// Errors: as Publish.
-func (st *Stages) Subscribe(ctx context.Context, inv space.Invite, offer string) (Session, error) {
-	return st.connect(ctx, inv, offer, whep)
-}
-
-func (st *Stages) connect(ctx context.Context, inv space.Invite, offer string, d direction) (Session, error) {
-	r, err := st.room(inv.Space)
-	if err != nil {
-		return Session{}, err
-	}
-	if err := r.check(inv); err != nil {
-		return Session{}, err
-	}
-	if err := checkOffer(offer, d); err != nil {
-		return Session{}, err
-	}
-	n := st.network()
-	if n == nil {
-		return Session{}, space.Errorf(space.Internal, "the stage is not running; try again in a moment")
-	}
-	s, err := newSession(n, r, inv.Seat, d)
-	if err != nil {
-		return Session{}, err
-	}
-	answer, err := s.answer(ctx, offer)
-	if err == nil {
-		err = st.seat(s, inv)
-	}
-	if err != nil {
-		s.close()
-		return Session{}, err
-	}
-	return Session{ID: s.id, ETag: s.etag, Answer: answer}, nil
-}
-
-func (st *Stages) network() *network {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.net
-}
-
-// seat gives an answered session its seat, and a goroutine that sees to its end.
-func (st *Stages) seat(s *session, inv space.Invite) error {
-	if err := s.room.join(inv, s.link); err != nil {
-		return err
-	}
-	st.mu.Lock()
-	st.sessions[s.id] = s
-	st.mu.Unlock()
-	gauge := st.own.metrics.sessions.WithLabelValues(string(s.direction))
-	gauge.Inc()
-	leave := func() {
-		st.mu.Lock()
-		delete(st.sessions, s.id)
-		st.mu.Unlock()
-		s.room.part(s.link)
-		gauge.Dec()
-	}
-	if !st.spawn(func(ctx context.Context) { s.run(ctx, leave) }) {
-		leave()
-		return space.Errorf(space.Internal, "the stage is stopping; try again in a moment")
-	}
-	return nil
-}
-
-// Owner returns whose session that is, so that the caller can hold its token to it.
-//
-// Errors: NotFound.
-func (st *Stages) Owner(session string) (space.ID, space.SeatID, error) {
-	s, err := st.session(session)
-	if err != nil {
-		return "", "", err
-	}
-	return s.room.id, s.seat, nil
-}
-
-func (st *Stages) session(id string) (*session, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if s := st.sessions[id]; s != nil {
-		return s, nil
-	}
-	return nil, space.Errorf(space.NotFound, "that session has ended; connect again")
-}
-
-// Patch hands on an SDP fragment (RFC 8840): more candidates, or new credentials,
-// which restart ICE, so that a session survives a change of networks (RFC 9725,
-// section 4.3). ifMatch is the If-Match header as it came.
-//
-// Errors: ErrNoETag (428), ErrETag (412); NotFound, Invalid, Internal.
-func (st *Stages) Patch(ctx context.Context, session, ifMatch, fragment string) (Patch, error) {
-	s, err := st.session(session)
-	if err != nil {
-		return Patch{}, err
-	}
-	return s.patch(ctx, ifMatch, fragment)
-}
-
-// Leave ends a session.
-//
-// Errors: NotFound.
-func (st *Stages) Leave(_ context.Context, session string) error {
-	s, err := st.session(session)
-	if err != nil {
-		return err
-	}
-	s.leave()
-	return nil
 }
 
 // Watch follows a stage for the page of a seat. Close the watcher after use.

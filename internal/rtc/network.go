@@ -1,4 +1,4 @@
-package stage
+package rtc
 
 import (
 	"errors"
@@ -26,6 +26,10 @@ const (
 	iceGone      = 30 * time.Second
 	iceKeepalive = time.Second
 )
+
+// nackEvery is how often lost packets are asked for again: as often as packets come,
+// since a jitter buffer waits for no more than a few of them.
+const nackEvery = 20 * time.Millisecond
 
 // tcpBuffer is how much waits for a slow ICE-TCP client before packets are dropped.
 const tcpBuffer = 32 << 10
@@ -102,20 +106,62 @@ func hostIPs(unspecified net.IP, loopback bool) ([]net.IP, error) {
 	return far, nil
 }
 
-// network is the WebRTC stack: the sockets and one API for each direction.
-type network struct {
+// Options configure a Network.
+type Options struct {
+	// UDP is the address of the one UDP port of all sessions ("host:port"). Without
+	// a host, or with an unspecified one, it is opened on every address of the machine.
+	UDP string
+	// Loopback also opens it on 127.0.0.1 and ::1 when UDP names no host.
+	Loopback bool
+	// TCP accepts connections for those whose network lets no UDP through. Its Addr
+	// must be the address that clients connect to. nil: no ICE-TCP.
+	TCP net.Listener
+	// PublicIPs are addresses that a router in front of this machine maps to it, one
+	// to one and with the same ports.
+	PublicIPs []string
+	Logger    *slog.Logger // nil: discard
+}
+
+// Network is the WebRTC stack: the sockets and one API for each direction.
+type Network struct {
+	opts  Options
+	conns []net.PacketConn
+
 	udp  ice.UDPMux
 	tcp  *ice.TCPMuxDefault // nil without ICE-TCP
 	whip *webrtc.API
 	whep *webrtc.API
 }
 
-// newNetwork starts to serve the sockets, which it owns from here.
-func newNetwork(conns []net.PacketConn, tcp net.Listener, publicIPs []string, logger *slog.Logger) (*network, error) {
-	loggers := loggers{logger}
+// New opens the UDP port and starts nothing.
+//
+// Errors: those of the port: in use, not allowed, no such address.
+func New(o Options) (*Network, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	conns, err := listenUDP(o.UDP, o.Loopback)
+	if err != nil {
+		return nil, err
+	}
+	return &Network{opts: o, conns: conns}, nil
+}
+
+// Ports returns the UDP addresses in use.
+func (n *Network) Ports() []net.Addr {
+	var addrs []net.Addr
+	for _, c := range n.conns {
+		addrs = append(addrs, c.LocalAddr())
+	}
+	return addrs
+}
+
+// Start serves the sockets until Close. Sessions can be made from then on.
+func (n *Network) Start() error {
+	conns, tcp := n.conns, n.opts.TCP
+	loggers := loggers{n.opts.Logger}
 	var engine webrtc.SettingEngine
 	engine.LoggerFactory = loggers
-	n := &network{}
 	var muxes []ice.UDPMux
 	loopback := false
 	for _, conn := range conns {
@@ -140,15 +186,14 @@ func newNetwork(conns []net.PacketConn, tcp net.Listener, publicIPs []string, lo
 	engine.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	engine.SetICETimeouts(iceSilent, iceGone, iceKeepalive)
 	engine.DisableActiveTCP(true)
-	err := publicAddresses(&engine, publicIPs)
+	err := publicAddresses(&engine, n.opts.PublicIPs)
 	if err == nil {
 		err = n.makeAPIs(engine)
 	}
 	if err != nil {
-		n.close()
-		return nil, err
+		n.Close()
 	}
-	return n, nil
+	return err
 }
 
 // publicAddresses adds the addresses under which a router in front of this machine
@@ -170,7 +215,7 @@ func publicAddresses(engine *webrtc.SettingEngine, ips []string) error {
 // makeAPIs makes an API for each direction. ICE is full, not lite, though we are a
 // server: so a machine behind a router of its own, as at home, still meets a client
 // that has a public address, and both ends see at once when the path is gone.
-func (n *network) makeAPIs(engine webrtc.SettingEngine) error {
+func (n *Network) makeAPIs(engine webrtc.SettingEngine) error {
 	feedback := []webrtc.RTCPFeedback{{Type: "nack"}}
 	opusCodec := webrtc.RTPCodecParameters{
 		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, RTCPFeedback: feedback},
@@ -180,7 +225,7 @@ func (n *network) makeAPIs(engine webrtc.SettingEngine) error {
 		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mimeRED, ClockRate: 48000, Channels: 2, RTCPFeedback: feedback},
 		PayloadType:        63,
 	}
-	asker, err1 := nack.NewGeneratorInterceptor(nack.GeneratorInterval(tickTime), nack.GeneratorMaxNacksPerPacket(2), nack.GeneratorSize(64))
+	asker, err1 := nack.NewGeneratorInterceptor(nack.GeneratorInterval(nackEvery), nack.GeneratorMaxNacksPerPacket(2), nack.GeneratorSize(64))
 	receiver, err2 := report.NewReceiverInterceptor()
 	answerer, err3 := nack.NewResponderInterceptor(nack.ResponderSize(64))
 	sender, err4 := report.NewSenderInterceptor()
@@ -209,14 +254,15 @@ func newAPI(engine webrtc.SettingEngine, factories []interceptor.Factory, codecs
 	return webrtc.NewAPI(webrtc.WithSettingEngine(engine), webrtc.WithMediaEngine(&media), webrtc.WithInterceptorRegistry(&registry)), nil
 }
 
-func (n *network) api(d direction) *webrtc.API {
-	if d == whip {
+func (n *Network) api(d Direction) *webrtc.API {
+	if d == WHIP {
 		return n.whip
 	}
 	return n.whep
 }
 
-func (n *network) close() {
+// Close closes the sockets. End the sessions first.
+func (n *Network) Close() {
 	if n.tcp != nil {
 		n.tcp.Close()
 	}

@@ -1,4 +1,4 @@
-package stage
+package rtc
 
 import (
 	"sync"
@@ -6,7 +6,6 @@ import (
 	"github.com/pion/rtp"
 
 	"hustings/internal/opus"
-	"hustings/internal/programme"
 )
 
 // outletDepth is how many packets wait for one subscriber's socket: a quarter of a
@@ -14,19 +13,19 @@ import (
 // is worse than none.
 const outletDepth = 12
 
-// outlet is the stream of RTP that one subscriber hears. The loop puts packets in
-// and never waits; a goroutine of the session takes them out and writes. Sequence
+// Outlet is the stream of RTP that one subscriber hears. Send puts packets in and
+// never waits; a goroutine of the session takes them out and writes. Sequence
 // numbers and timestamps run on whoever encoded the packet, and are given at the
 // entrance, so that the other end sees a dropped packet as a lost one.
-type outlet struct {
+type Outlet struct {
 	mu      sync.Mutex // guards the ring: from and count, and the slots between
 	slots   [outletDepth]outPacket
 	from    int
 	count   int
 	dropped uint64
 
-	seq  uint16 // of the loop's goroutine
-	time uint32 // of the loop's goroutine
+	seq  uint16 // of the goroutine that sends
+	time uint32 // of the goroutine that sends
 
 	wake   chan struct{}
 	closed chan struct{}
@@ -40,13 +39,16 @@ type outPacket struct {
 	data [opus.MaxBytes + 1]byte
 }
 
-func newOutlet(seq uint16, time uint32) *outlet {
-	return &outlet{seq: seq, time: time, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+// NewOutlet returns a stream that begins after the given sequence number and
+// timestamp, which are to be random (RFC 3550, section 5.1).
+func NewOutlet(seq uint16, time uint32) *Outlet {
+	return &Outlet{seq: seq, time: time, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
-// send takes a copy of a packet of 20 ms; nil or empty lets 20 ms pass unsent.
-func (o *outlet) send(packet []byte) {
-	o.time += programme.PacketSamples
+// Send takes a copy of an Opus packet of 20 ms; empty lets 20 ms pass unsent. It is
+// for one goroutine.
+func (o *Outlet) Send(packet []byte) {
+	o.time += opus.FrameSamples
 	if len(packet) == 0 {
 		return
 	}
@@ -69,7 +71,7 @@ func (o *outlet) send(packet []byte) {
 }
 
 // take moves the oldest packet to p and reports whether there was one.
-func (o *outlet) take(p *outPacket) bool {
+func (o *Outlet) take(p *outPacket) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.count == 0 {
@@ -85,7 +87,7 @@ func (o *outlet) take(p *outPacket) bool {
 
 // run writes packets until the outlet closes. An error of write is not the end: the
 // connection may be between two networks.
-func (o *outlet) run(write func(*rtp.Packet) error) {
+func (o *Outlet) run(write func(*rtp.Packet) error) {
 	var out outPacket
 	var packet rtp.Packet
 	for {
@@ -102,4 +104,4 @@ func (o *outlet) run(write func(*rtp.Packet) error) {
 	}
 }
 
-func (o *outlet) close() { o.once.Do(func() { close(o.closed) }) }
+func (o *Outlet) close() { o.once.Do(func() { close(o.closed) }) }

@@ -1,4 +1,4 @@
-package stage
+package rtc
 
 import (
 	"fmt"
@@ -17,26 +17,27 @@ const (
 	maxMedia = 8
 )
 
-// direction of a session, named after its protocol.
-type direction string
+// Direction of a session, named after its protocol.
+type Direction string
 
+// The directions.
 const (
-	whip direction = "whip" // a microphone comes in (RFC 9725)
-	whep direction = "whep" // the mix without oneself goes out
+	WHIP Direction = "whip" // a microphone comes in (RFC 9725)
+	WHEP Direction = "whep" // what its owner is to hear goes out
 )
 
 // wants says what an offer must be, for the person who reads the error.
-func (d direction) wants() string {
-	if d == whip {
+func (d Direction) wants() string {
+	if d == WHIP {
 		return "send the SDP offer of an RTCPeerConnection that sends one audio track as Opus"
 	}
 	return "send the SDP offer of an RTCPeerConnection that receives one audio track as Opus"
 }
 
-// checkOffer refuses what can't become a session before any of it costs something.
+// CheckOffer refuses what can't become a session before any of it costs something.
 //
 // Errors: Invalid, with what to send instead.
-func checkOffer(offer string, d direction) error {
+func CheckOffer(offer string, d Direction) error {
 	refuse := func(why string) error {
 		return space.Errorf(space.Invalid, "%s; %s", why, d.wants())
 	}
@@ -79,11 +80,11 @@ func checkOffer(offer string, d direction) error {
 }
 
 // flows reports whether sound of the media section can go where the session wants it.
-func flows(m *sdp.MediaDescription, d direction) bool {
+func flows(m *sdp.MediaDescription, d Direction) bool {
 	_, inactive := m.Attribute("inactive")
 	_, sendonly := m.Attribute("sendonly")
 	_, recvonly := m.Attribute("recvonly")
-	if d == whip {
+	if d == WHIP {
 		return !inactive && !recvonly
 	}
 	return !inactive && !sendonly
