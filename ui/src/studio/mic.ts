@@ -1,0 +1,139 @@
+import { signal } from '@preact/signals';
+
+/** What stands between a person and their microphone. */
+export type MicTrouble = 'insecure' | 'refused' | 'none' | 'busy' | 'unplugged' | 'other';
+
+/** Processing that browsers offer; on for speech in rooms, off for good microphones and music. */
+export interface Processing {
+  echoCancellation: boolean;
+  noiseSuppression: boolean;
+  autoGainControl: boolean;
+}
+
+const CHOICE = 'hustings.microphone';
+
+/**
+ * One's own microphone: asked for once, changed at will. What is sent is a clone
+ * of the track, so that muting it leaves the meter alive: who talks while muted
+ * is told so.
+ */
+export class Microphone {
+  readonly trouble = signal<MicTrouble | null>(null);
+  readonly devices = signal<{ id: string; label: string }[]>([]);
+  readonly deviceId = signal('');
+  readonly processing = signal<Processing>({ echoCancellation: true, noiseSuppression: true, autoGainControl: true });
+  /** The live stream; null while there is none. */
+  readonly stream = signal<MediaStream | null>(null);
+  /** Loudness in dBFS, some times a second; -100 is silence. */
+  readonly level = signal(-100);
+
+  private context: AudioContext | null = null;
+  private unplug: () => void = () => {};
+  private metering = 0;
+
+  constructor(private readonly media: MediaDevices | undefined = navigator.mediaDevices) {
+    this.deviceId.value = localStorage.getItem(CHOICE) ?? '';
+    media?.addEventListener('devicechange', () => void this.list());
+  }
+
+  /** Asks for the microphone; again after a change of device or processing. */
+  async open(): Promise<void> {
+    if (!this.media) {
+      this.trouble.value = 'insecure';
+      return;
+    }
+    this.close();
+    try {
+      const stream = await this.media.getUserMedia({ audio: this.constraints() });
+      this.trouble.value = null;
+      this.take(stream);
+      await this.list();
+    } catch (error) {
+      this.trouble.value = troubleOf(error);
+    }
+  }
+
+  async choose(deviceId: string): Promise<void> {
+    this.deviceId.value = deviceId;
+    localStorage.setItem(CHOICE, deviceId);
+    await this.open();
+  }
+
+  async process(change: Partial<Processing>): Promise<void> {
+    this.processing.value = { ...this.processing.peek(), ...change };
+    await this.open();
+  }
+
+  /** Lets go of the microphone, and its light goes out. */
+  close(): void {
+    clearInterval(this.metering);
+    this.unplug();
+    this.stream.peek()?.getTracks().forEach((track) => track.stop());
+    this.stream.value = null;
+    this.level.value = -100;
+  }
+
+  private constraints(): MediaTrackConstraints {
+    const device = this.deviceId.peek();
+    // "ideal": a microphone that was chosen once and is gone gives way to the usual one.
+    return { ...this.processing.peek(), channelCount: 1, ...(device && { deviceId: { ideal: device } }) };
+  }
+
+  private take(stream: MediaStream): void {
+    const track = stream.getAudioTracks()[0];
+    const ended = () => {
+      this.close();
+      this.trouble.value = 'unplugged';
+    };
+    track?.addEventListener('ended', ended);
+    this.unplug = () => track?.removeEventListener('ended', ended);
+    this.deviceId.value = track?.getSettings().deviceId ?? this.deviceId.peek();
+    this.stream.value = stream;
+    this.meter(stream);
+  }
+
+  private async list(): Promise<void> {
+    const all = (await this.media?.enumerateDevices()) ?? [];
+    this.devices.value = all
+      .filter((device) => device.kind === 'audioinput' && device.deviceId !== '')
+      .map((device, i) => ({ id: device.deviceId, label: device.label || `Microphone ${i + 1}` }));
+  }
+
+  private meter(stream: MediaStream): void {
+    this.context ??= new AudioContext();
+    void this.context.resume();
+    const analyser = this.context.createAnalyser();
+    analyser.fftSize = 2048;
+    const source = this.context.createMediaStreamSource(stream);
+    source.connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    this.metering = window.setInterval(() => {
+      analyser.getFloatTimeDomainData(samples);
+      this.level.value = dBFS(samples);
+    }, 66);
+  }
+}
+
+/** Loudness of samples by their power, in dB of full scale; -100 for silence. */
+export function dBFS(samples: Float32Array): number {
+  let power = 0;
+  for (const sample of samples) power += sample * sample;
+  return power === 0 ? -100 : Math.max(-100, 10 * Math.log10(power / samples.length));
+}
+
+/** What a refusal of getUserMedia means to a person. */
+export function troubleOf(error: unknown): MicTrouble {
+  switch (error instanceof Error ? error.name : '') {
+    case 'NotAllowedError':
+    case 'SecurityError':
+      return 'refused';
+    case 'NotFoundError':
+    case 'OverconstrainedError':
+      return 'none';
+    case 'NotReadableError':
+    case 'AbortError':
+      return 'busy';
+    default:
+      return 'other';
+  }
+}
