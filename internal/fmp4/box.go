@@ -57,20 +57,6 @@ func (c *cursor) take(n int) []byte {
 	return b
 }
 
-func (c *cursor) u8() byte {
-	if b := c.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (c *cursor) u16() uint16 {
-	if b := c.take(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
 func (c *cursor) u32() uint32 {
 	if b := c.take(4); b != nil {
 		return binary.BigEndian.Uint32(b)
