@@ -31,9 +31,10 @@ type Listener struct {
 
 // listener is one who is attached.
 type listener struct {
-	cursor cursor
-	conn   net.Conn
-	done   func()
+	cursor   cursor
+	conn     net.Conn
+	done     func()
+	deadline time.Time // of writing, as conn has it
 }
 
 // Attach takes a listener and returns at once. After an error the connection is
@@ -91,7 +92,7 @@ func (b *Broadcast) deliver(l *listener) {
 // write sends what is pending, or as much of it as the listener takes. It is false
 // if the listener is gone or has stalled.
 func (b *Broadcast) write(l *listener) bool {
-	if l.conn.SetWriteDeadline(time.Now().Add(b.opts.Stall)) != nil {
+	if !l.allow(b.opts.Stall) {
 		return false
 	}
 	n, err := l.conn.Write(l.cursor.pending())
@@ -102,11 +103,24 @@ func (b *Broadcast) write(l *listener) bool {
 		return true
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return false // it went away: the usual end
-	case n > 0:
-		return true // slow, but it moves
+	case n > 0: // slow, but it moves
+		l.deadline = time.Time{}
+		return true
 	}
 	b.figures.stalled.Add(1)
 	return false
+}
+
+// allow gives the next write at least the time that a listener may take nothing.
+// Moving a deadline costs a tenth of a write, so it is moved by a quarter of that
+// time or not at all.
+func (l *listener) allow(stall time.Duration) bool {
+	now := time.Now()
+	if l.deadline.Sub(now) >= stall {
+		return true
+	}
+	l.deadline = now.Add(stall + stall/4)
+	return l.conn.SetWriteDeadline(l.deadline) == nil
 }
 
 // goodbye ends our side and lets the listener take what is under way: closing at

@@ -1,0 +1,130 @@
+package broadcast_test
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hustings/internal/broadcast"
+	"hustings/internal/programme"
+)
+
+// dial returns both ends of a TCP connection.
+func dial(t testing.TB, l net.Listener) (here, there net.Conn) {
+	t.Helper()
+	there, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if here, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return here, there
+}
+
+func listenTCP(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// A listener on TCP that reads nothing for a long time must not be fed from minutes
+// of audio in the kernel, but from the live edge.
+func TestASlowTCPListenerSkips(t *testing.T) {
+	f := start(t, broadcast.Options{})
+	f.talk(0, 1)
+	here, there := dial(t, listenTCP(t))
+	defer there.Close()
+	if err := there.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Attach(broadcast.Listener{Space: town, Format: broadcast.MP4, Conn: here}); err != nil {
+		t.Fatal(err)
+	}
+	const blocks = 2000 // a thousand seconds
+	for seq := uint64(1); seq < blocks; seq++ {
+		f.say(block(seq))
+		if seq%10 == 0 {
+			time.Sleep(time.Millisecond) // the pace of the stage, only faster
+		}
+	}
+	all := listen(there)
+	until(t, "the slow listener skips", func() bool { return f.figure("skips_total") > 0 })
+	f.say(final(block(blocks)))
+	h := parseMP4(t, within(t, all, "the end"))
+	if !slices.IsSorted(h.blocks) || h.blocks[len(h.blocks)-1] != blocks {
+		t.Errorf("heard %v", h.blocks)
+	}
+	if len(h.blocks) > blocks/2 {
+		t.Errorf("heard %d of %d blocks: it was not moved to the live edge", len(h.blocks), blocks)
+	}
+}
+
+// until waits for a condition.
+func until(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+// TestManyComeAndGo: listeners join and leave while blocks come; each hears a
+// stream that is whole, and in the end nothing is left of them.
+func TestManyComeAndGo(t *testing.T) {
+	f := start(t, broadcast.Options{Backlog: time.Second})
+	f.talk(0, 3)
+	l := listenTCP(t)
+	var done atomic.Int64
+	var crowd sync.WaitGroup
+	const listeners = 150
+	for i := range listeners {
+		here, there := dial(t, l)
+		format := []broadcast.Format{broadcast.Ogg, broadcast.MP4}[i%2]
+		err := f.Attach(broadcast.Listener{
+			Space: town, Format: format, Rung: programme.Rung48, Conn: here, Done: func() { done.Add(1) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		crowd.Go(func() {
+			defer there.Close()
+			if i%3 == 0 { // leaves in the middle of a block
+				io.CopyN(io.Discard, there, rand.Int64N(20000))
+				return
+			}
+			data, err := io.ReadAll(there)
+			if err != nil {
+				t.Errorf("listener %d: %v", i, err)
+			}
+			if format == broadcast.Ogg {
+				if !bytes.HasPrefix(data, []byte("OggS")) || !parseOgg(t, data).ended {
+					t.Errorf("listener %d did not hear the end", i)
+				}
+			} else if h := parseMP4(t, data); h.blocks[len(h.blocks)-1] != listeners+3 {
+				t.Errorf("listener %d heard %v", i, h.blocks)
+			}
+		})
+		f.say(block(uint64(i) + 3))
+	}
+	f.say(final(block(listeners + 3)))
+	crowd.Wait()
+	until(t, "all are gone", func() bool { return done.Load() == listeners })
+	if n := f.figure("listeners"); n != 0 {
+		t.Errorf("%d listeners are left", n)
+	}
+	if got := f.Tally(town); got.Now != 0 || got.Total != listeners {
+		t.Errorf("the tally is %+v", got)
+	}
+}
