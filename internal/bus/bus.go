@@ -42,10 +42,12 @@ const (
 	queueMessages = 4096     // waiting to be sent, while the network is slow
 	queueBytes    = 64 << 20 // of them, in bytes
 
-	pendingMessages = 1 << 16   // waiting for one subscriber: a subscriber that hangs
-	pendingBytes    = 256 << 20 // for 9 h of one space's blocks loses some, and is told
+	pendingMessages = 1 << 16   // waiting for one subscriber: one that hangs loses what is
+	pendingBytes    = 64 << 20  // more, which is 40 min of one space's blocks, and is told
+	pendingServer   = 256 << 20 // on the way from our server to our subscribers, in all
 
 	retryAfter = time.Second
+	drainTime  = 2 * time.Second // at the end, for what is on its way
 )
 
 // Options configure a Bus. Their zero value is a server of our own, in process.
@@ -72,7 +74,10 @@ type Bus struct {
 	conns atomic.Pointer[conns]
 }
 
-type conns struct{ in, out *nats.Conn }
+type conns struct {
+	in, out *nats.Conn
+	drained <-chan struct{} // closed when in is
+}
 
 // New checks the options.
 func New(o Options) (*Bus, error) {
@@ -162,9 +167,7 @@ func (b *Bus) startServer() (*server.Server, error) {
 		NoSigs:     true,
 		NoLog:      true,
 		MaxPayload: MaxMessage,
-		// A subscriber that falls behind loses messages; it never slows the publisher.
-		NoFastProducerStall: true,
-		MaxPending:          pendingBytes,
+		MaxPending: pendingServer,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting the bus: %w", err)
@@ -180,7 +183,9 @@ func (b *Bus) startServer() (*server.Server, error) {
 
 // connectBoth returns nil connections and no error when ctx is done first.
 func (b *Bus) connectBoth(ctx context.Context, inProcess nats.Option) (*conns, error) {
-	in, err := b.connect(ctx, "in", inProcess)
+	drained := make(chan struct{})
+	closed := sync.OnceFunc(func() { close(drained) })
+	in, err := b.connect(ctx, "in", inProcess, nats.ClosedHandler(func(*nats.Conn) { closed() }))
 	if err != nil || in == nil {
 		return nil, err
 	}
@@ -189,15 +194,16 @@ func (b *Bus) connectBoth(ctx context.Context, inProcess nats.Option) (*conns, e
 		in.Close()
 		return nil, err
 	}
-	return &conns{in: in, out: out}, nil
+	return &conns{in: in, out: out, drained: drained}, nil
 }
 
 // connect tries until it is connected or refused for good.
-func (b *Bus) connect(ctx context.Context, direction string, inProcess nats.Option) (*nats.Conn, error) {
-	options := []nats.Option{
-		nats.Name(b.opts.Name + " " + direction),
+func (b *Bus) connect(ctx context.Context, direction string, inProcess nats.Option, more ...nats.Option) (*nats.Conn, error) {
+	options := append(more,
+		nats.Name(b.opts.Name+" "+direction),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(retryAfter),
+		nats.DrainTimeout(drainTime),
 		nats.ErrorHandler(b.onError),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -207,7 +213,7 @@ func (b *Bus) connect(ctx context.Context, direction string, inProcess nats.Opti
 		nats.ReconnectHandler(func(c *nats.Conn) {
 			b.log.Info("bus connected again", "direction", direction, "server", c.ConnectedUrlRedacted())
 		}),
-	}
+	)
 	if inProcess != nil {
 		options = append(options, inProcess)
 	}
@@ -272,14 +278,15 @@ func (b *Bus) sendOne(c *nats.Conn, m *nats.Msg) {
 	}
 }
 
-// close lets what was sent arrive before it ends the connections.
+// close lets what was sent arrive, at subscribers too, before it ends the
+// connections.
 func (c *conns) close() {
-	if err := c.out.FlushTimeout(time.Second); err == nil && c.in.IsConnected() {
-		_ = c.in.FlushTimeout(time.Second) // what we sent to ourselves has come in
+	_ = c.out.FlushTimeout(drainTime) // an error says that the network is gone
+	c.out.Close()
+	if c.in.FlushTimeout(drainTime) == nil && c.in.Drain() == nil {
+		<-c.drained
+		return
 	}
-	var closing sync.WaitGroup
-	for _, conn := range []*nats.Conn{c.out, c.in} {
-		closing.Go(conn.Close)
-	}
-	closing.Wait()
+	c.in.Close()
+	<-c.drained
 }
