@@ -25,6 +25,9 @@ import (
 	"hustings/internal/space"
 )
 
+// TestMain holds every test to it that nothing runs on when Run has returned.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 // rig is Stages at work on 127.0.0.1, and all that they published.
 type rig struct {
 	*Stages
@@ -33,7 +36,6 @@ type rig struct {
 
 func newRig(t *testing.T, change func(*Options)) *rig {
 	t.Helper()
-	leaks := goleak.IgnoreCurrent()
 	r := &rig{log: newBlockLog()}
 	o := Options{UDP: "127.0.0.1:0", Publish: r.log.publish}
 	if os.Getenv("STAGE_LOG") != "" {
@@ -56,7 +58,6 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
-		goleak.VerifyNone(t, leaks)
 	})
 	return r
 }
