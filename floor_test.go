@@ -33,6 +33,7 @@ var floors = map[string]int{
 
 	"internal/programme": 2,
 	"internal/mix":       2,
+	"internal/rtc":       2,
 	"internal/store":     2,
 	"internal/blob":      2,
 	"internal/bus":       2,
@@ -49,8 +50,8 @@ var floors = map[string]int{
 
 // walls names, for a library, the only rooms that may import it outside of tests.
 var walls = map[string][]string{
-	"github.com/pion/webrtc": {"internal/stage", "internal/client"},
-	"github.com/pion/ice":    {"internal/stage", "internal/client"},
+	"github.com/pion/webrtc": {"internal/rtc", "internal/client"},
+	"github.com/pion/ice":    {"internal/rtc", "internal/client"},
 	"github.com/uptrace/bun": {"internal/store"},
 	"github.com/jackc/pgx":   {"internal/store"},
 	"modernc.org/sqlite":     {"internal/store"},
