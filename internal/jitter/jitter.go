@@ -10,11 +10,11 @@
 // puts in sound where nobody hears it.
 //
 //	Push(packet, now)                     from the network
-//	Pull(now, queued) -> Play             decode the packet
-//	                     Lost             conceal; the packet after it may help
-//	                     Pause            the sender paused (DTX): silence
-//	                     Empty            nothing has arrived in time: conceal
-//	                     Waiting          nothing to play (yet)
+//	Pull(now) -> Play      decode the packet
+//	             Lost      conceal; the packet after it may help
+//	             Pause     the sender paused (DTX): silence
+//	             Empty     nothing has arrived in time: conceal
+//	             Waiting   nothing to play (yet)
 //
 // A packet that did not arrive in time is not lost while nothing newer is there:
 // playing waits for it, and the delay has grown by the wait. When newer ones are

@@ -2,9 +2,9 @@ package jitter
 
 import "time"
 
-// Pull returns what to play now, when queued samples that were pulled before are
-// still to be played first.
-func (b *Buffer) Pull(now time.Time, queued int) Result {
+// Pull returns what comes next, which is needed now: what a receiver still has
+// of the packet before is its own matter.
+func (b *Buffer) Pull(now time.Time) Result {
 	if !b.playing && !b.start(now) {
 		return Result{Kind: Waiting}
 	}
@@ -15,7 +15,7 @@ func (b *Buffer) Pull(now time.Time, queued int) Result {
 		return b.starve()
 	}
 	s := b.next()
-	transit := now.Add(b.duration(int64(queued))).Sub(b.origin) - b.duration(s.at.ts)
+	transit := now.Sub(b.origin) - b.duration(s.at.ts)
 	if gap := b.gap(s); gap > 0 {
 		if r := b.bridge(s, gap, transit); r.Samples > 0 {
 			return r

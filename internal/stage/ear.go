@@ -171,7 +171,7 @@ func (e *ear) refill(now time.Time) bool {
 func (e *ear) take(now time.Time) (jitter.Result, jitter.Advice) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.buffer.Pull(now, len(e.queue)/e.channels)
+	r := e.buffer.Pull(now)
 	e.packet = append(e.packet[:0], r.Packet.Payload...)
 	if r.Kind == jitter.Play && r.Packet.Repeat {
 		e.count.red++

@@ -13,9 +13,9 @@ import "math"
 
 const (
 	sampleRate = 48000
-	beat       = sampleRate      // one second
-	bar        = 4 * beat        // a chord lasts a bar
-	bars       = 4               //
+	beat       = sampleRate // one second
+	bar        = 4 * beat   // a chord lasts a bar
+	bars       = 4
 	length     = bars * bar      // of the whole piece
 	reach      = 2*beat + beat/2 // how long a chord takes to fade into the next one
 	chordLevel = 0.0267          // of a note; it brings the piece to -26 LUFS
