@@ -58,6 +58,13 @@ func tool(t *testing.T, name string, args ...string) string {
 // serve serves the fixture's town hall over HTTP, as the web room does.
 func serve(t *testing.T, f *fixture) (url string) {
 	t.Helper()
+	server := httptest.NewServer(handler(t, f))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func handler(t *testing.T, f *fixture) http.Handler {
+	t.Helper()
 	const head = "HTTP/1.1 200 OK\r\nConnection: close\r\nCache-Control: no-store\r\nContent-Type: "
 	take := func(w http.ResponseWriter, mime string, format broadcast.Format) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -74,9 +81,11 @@ func serve(t *testing.T, f *fixture) (url string) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /live.ogg", func(w http.ResponseWriter, _ *http.Request) { take(w, "audio/ogg", broadcast.Ogg) })
 	mux.HandleFunc("GET /live.mp4", func(w http.ResponseWriter, _ *http.Request) { take(w, "audio/mp4", broadcast.MP4) })
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return server.URL
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, playerPage)
+	})
+	return mux
 }
 
 // play is one programme as other players hear it.
