@@ -1,0 +1,257 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"io/fs"
+	"net/http"
+	"strings"
+	"time"
+
+	"hustings/internal/space"
+)
+
+// The built pages, and where we write into them.
+const (
+	frontPage    = "index.html"
+	listenerPage = "listener.html"
+	studioPage   = "studio.html"
+
+	headMark     = "<!--hustings:head-->"
+	dataMark     = "<!--hustings:data-->"
+	noscriptMark = "<!--hustings:noscript-->"
+)
+
+const notBuilt = "The pages are not built. Run `make build`, or `make run`, which does it too; the API at /api/openapi.json works without them."
+
+// pages are the built pages and assets, in memory.
+type pages struct {
+	html   map[string]string // by file name; empty if they are not built
+	assets map[string]*asset // by path
+}
+
+// readPages reads what the ui's build left.
+//
+// Errors: that of the file system; a build that lacks a page.
+func readPages(files fs.FS) (*pages, error) {
+	p := &pages{html: map[string]string{}, assets: map[string]*asset{}}
+	if files == nil {
+		return p, nil
+	}
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
+			return err
+		}
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(name, ".html") {
+			p.html[name] = string(data)
+			return nil
+		}
+		p.add(name, data)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("web: read the built pages: %w", err)
+	}
+	if len(p.html) == 0 {
+		return &pages{}, nil
+	}
+	for _, name := range []string{frontPage, listenerPage, studioPage} {
+		if p.html[name] == "" {
+			return nil, fmt.Errorf("web: the built pages lack %s; build them anew", name)
+		}
+	}
+	return p, nil
+}
+
+func (w *Web) routePages(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", w.front)
+	mux.HandleFunc("GET /s/{id}", w.listener)
+	mux.HandleFunc("GET /studio/{id}", w.studio)
+	for path, a := range w.pages.assets {
+		mux.Handle("GET /"+path, a)
+	}
+}
+
+// filling is what we write into a page.
+type filling struct {
+	title    string
+	head     string // HTML, behind the title
+	data     any    // JSON for the page's script; nil for none
+	noscript string // HTML
+}
+
+// page answers with a built page, filled in.
+func (w *Web) page(rw http.ResponseWriter, r *http.Request, status int, name string, f filling) {
+	built := w.pages.html[name]
+	if built == "" {
+		plainText(rw, http.StatusServiceUnavailable, notBuilt)
+		return
+	}
+	data := ""
+	if f.data != nil {
+		// json.Marshal escapes <, > and &, so that nothing in it ends the element.
+		text, err := json.Marshal(f.data)
+		if err != nil {
+			w.fail(rw, r, err)
+			return
+		}
+		data = `<script type="application/json" id="space">` + string(text) + `</script>`
+	}
+	body := strings.NewReplacer(
+		headMark, "<title>"+html.EscapeString(f.title)+"</title>"+f.head,
+		dataMark, data,
+		noscriptMark, f.noscript,
+	).Replace(built)
+	header := rw.Header()
+	setPageHeader(header, visitOf(r.Context()))
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Length", fmt.Sprint(len(body)))
+	rw.WriteHeader(status)
+	_, _ = rw.Write([]byte(body))
+}
+
+// setPageHeader says what a page may do: only what comes from here, its own
+// WebSocket, and sound that its script puts together.
+func setPageHeader(header http.Header, v visit) {
+	socket := "ws" + strings.TrimPrefix(v.base, "http") // older Safaris don't take 'self' for it
+	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "+
+		"connect-src 'self' "+socket+"; media-src 'self' blob:; worker-src 'self'; manifest-src 'self'; "+
+		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+	header.Set("Permissions-Policy", "microphone=(self), camera=(), geolocation=()")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Cache-Control", "no-cache")
+}
+
+// front shows what is on.
+func (w *Web) front(rw http.ResponseWriter, r *http.Request) {
+	list, _, err := w.Desk.List(r.Context(), "", 20)
+	if err != nil {
+		w.fail(rw, r, err)
+		return
+	}
+	var links strings.Builder
+	for _, sp := range list {
+		fmt.Fprintf(&links, `<li><a href="/s/%s">%s</a> (%s)</li>`, html.EscapeString(string(sp.ID)), html.EscapeString(sp.Title), sp.Phase)
+	}
+	w.page(rw, r, http.StatusOK, frontPage, filling{
+		title:    "Hustings",
+		head:     meta("name", "description", "Live conversations in front of a crowd"),
+		noscript: "<h1>Hustings</h1><ul>" + links.String() + "</ul>",
+	})
+}
+
+// listener shows a space to the audience.
+func (w *Web) listener(rw http.ResponseWriter, r *http.Request) {
+	sp, ok := w.spaceForPage(rw, r)
+	if !ok {
+		return
+	}
+	s := w.spaceOf(visitOf(r.Context()).base, sp)
+	about := sp.Description
+	if about == "" {
+		about = "A live conversation. " + whatIsSo(s)
+	}
+	about = shorten(about, 200)
+	head := meta("name", "description", about) + meta("property", "og:type", "website") + meta("property", "og:site_name", "Hustings") +
+		meta("property", "og:title", sp.Title) + meta("property", "og:description", about) + meta("property", "og:url", s.Links.Listen)
+	if sp.Phase.OnAir() {
+		head += meta("property", "og:audio", s.Links.Ogg) + meta("property", "og:audio:type", "audio/ogg")
+	}
+	w.page(rw, r, http.StatusOK, listenerPage, filling{title: sp.Title + " · Hustings", head: head, data: s, noscript: withoutScript(s)})
+}
+
+// studio shows a space to those on its stage. The token stays with the browser.
+func (w *Web) studio(rw http.ResponseWriter, r *http.Request) {
+	sp, ok := w.spaceForPage(rw, r)
+	if !ok {
+		return
+	}
+	w.page(rw, r, http.StatusOK, studioPage, filling{
+		title:    "Studio: " + sp.Title + " · Hustings",
+		head:     meta("name", "robots", "noindex"),
+		data:     w.spaceOf(visitOf(r.Context()).base, sp),
+		noscript: "<p>The studio needs JavaScript: it sends the sound of your microphone.</p>",
+	})
+}
+
+// spaceForPage returns the space of the address, or answers that there is none.
+func (w *Web) spaceForPage(rw http.ResponseWriter, r *http.Request) (space.Space, bool) {
+	sp, err := w.Desk.Get(r.Context(), space.ID(r.PathValue("id")))
+	switch {
+	case err == nil:
+		return sp, true
+	case space.KindOf(err) != space.NotFound:
+		w.fail(rw, r, err)
+	default:
+		w.page(rw, r, http.StatusNotFound, listenerPage, filling{
+			title:    "Not found · Hustings",
+			head:     meta("name", "robots", "noindex"),
+			data:     map[string]bool{"missing": true},
+			noscript: `<h1>There is no such space</h1><p>Check the link, or look at <a href="/">what is on</a>.</p>`,
+		})
+	}
+	return space.Space{}, false
+}
+
+func meta(key, name, content string) string {
+	return `<meta ` + key + `="` + name + `" content="` + html.EscapeString(content) + `">`
+}
+
+// withoutScript is the listener's page for browsers without JavaScript.
+func withoutScript(s spaceJSON) string {
+	text := "<h1>" + html.EscapeString(s.Title) + "</h1><p>" + html.EscapeString(whatIsSo(s)) + "</p>"
+	sound := ""
+	switch {
+	case s.Phase.OnAir():
+		sound = s.Links.Ogg
+	case s.Links.Recording != nil:
+		sound = s.Links.Recording.Ogg
+	}
+	if sound != "" {
+		address := html.EscapeString(sound)
+		text += `<p><audio controls preload="none" src="` + address + `"></audio></p><p><a href="` + address + `">Listen in another player</a></p>`
+	}
+	if s.Description != "" {
+		text += "<p>" + html.EscapeString(s.Description) + "</p>"
+	}
+	return text
+}
+
+// whatIsSo says in words where a space stands.
+func whatIsSo(s spaceJSON) string {
+	switch s.Phase {
+	case space.Scheduled:
+		if s.StartsAt == nil {
+			return "It has not begun yet."
+		}
+		return "It begins on " + s.StartsAt.UTC().Format(time.RFC1123) + "."
+	case space.Open:
+		return "The doors are open; it begins soon."
+	case space.Live:
+		return "It is live now."
+	case space.Ended:
+		return "It has ended; here is the recording."
+	default:
+		return "It was cancelled."
+	}
+}
+
+// shorten cuts a text to n characters, at a space.
+func shorten(text string, n int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	runes := []rune(text)
+	if len(runes) <= n {
+		return text
+	}
+	text = string(runes[:n-1])
+	if i := strings.LastIndexByte(text, ' '); i > 0 {
+		text = text[:i]
+	}
+	return text + "…"
+}

@@ -1,0 +1,183 @@
+// Package web is the door to everything over HTTP: the pages, the API, WHIP and
+// WHEP, the stage's WebSocket, the programme and its recordings.
+//
+// It translates and decides nothing. What a person may do is the desk's business;
+// what is wrong comes back as a *space.Error, and one place (problem.go) makes
+// that a status and a problem+json (RFC 9457) that says what to do.
+//
+//	split := web.NewSplit(listener)                  // HTTP and ICE-TCP share a port
+//	w, err := web.New(web.Options{...})
+//	err = w.Serve(ctx, tls.NewListener(split, conf)) // or split itself
+//
+// Where to find what:
+//
+//	visit.go     who asks: bearer token, session cookie, from which site
+//	api.go       the JSON API, described at /api/openapi.json; spaces.go, invites.go
+//	whip.go      signalling for the stage (RFC 9725); socket.go its WebSocket
+//	live.go      the programme: connections are taken over for broadcast
+//	recording.go what is there after the end
+//	pages.go     the built pages and their assets
+//	split.go     one TCP port for HTTP and ICE
+//
+// HTTP/1.1 is all that is spoken: a stream of HTTP/2 can't be taken over.
+package web
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"hustings/internal/archive"
+	"hustings/internal/broadcast"
+	"hustings/internal/desk"
+	"hustings/internal/programme"
+	"hustings/internal/space"
+	"hustings/internal/stage"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Stage is what web needs of the stage: connections and watchers. Who may do what
+// there goes by the desk.
+type Stage interface {
+	Calls
+	Watch(id space.ID, seat space.SeatID) (*stage.Watcher, error)
+}
+
+// Calls are the WHIP and WHEP sessions of the stage.
+type Calls interface {
+	Publish(ctx context.Context, in space.Invite, offer string) (stage.Session, error)
+	Subscribe(ctx context.Context, in space.Invite, offer string) (stage.Session, error)
+	Sessions
+}
+
+// Sessions are calls that were taken.
+type Sessions interface {
+	Owner(session string) (space.ID, space.SeatID, error)
+	Patch(ctx context.Context, session, ifMatch, fragment string) (stage.Patch, error)
+	Leave(ctx context.Context, session string) error
+}
+
+// Programme is what the audience hears now.
+type Programme interface {
+	Ready(id space.ID) bool
+	Attach(broadcast.Listener) error
+	Block(id space.ID, seq uint64) ([]byte, bool)
+	Pulse(id space.ID) ([]byte, bool)
+	Tally(id space.ID) space.Tally
+}
+
+// Archive is what was heard.
+type Archive interface {
+	Finished(ctx context.Context, id space.ID) error
+	Open(ctx context.Context, id space.ID, ext string) (archive.Content, error)
+	Proof(ctx context.Context, id space.ID, from, to uint64) (programme.Proof, error)
+}
+
+// Options say what stands behind the door. Desk, Stage, Programme and Archive are
+// required.
+type Options struct {
+	Desk      *desk.Desk
+	Stage     Stage
+	Programme Programme
+	Archive   Archive
+
+	// BaseURL is how the world reaches this server: "https://example.org". "": as
+	// each request says that it did.
+	BaseURL string
+	Pages   fs.FS    // as the ui's build leaves them; nil or empty: not built
+	Keys    []string // verifier keys of the programme's log
+	Version string
+
+	Ready    func(context.Context) error // whether the server can do its work; nil: it can
+	Metrics  http.Handler                // serves /metrics; nil: nothing does
+	Registry prometheus.Registerer       // takes our own figures; nil: none
+	Logger   *slog.Logger                // nil: discard
+}
+
+// Web serves HTTP. Its Handler is safe for use by many goroutines.
+type Web struct {
+	Options
+	log     *slog.Logger
+	origin  *http.CrossOriginProtection
+	pages   *pages
+	figures *figures
+	handler http.Handler
+}
+
+// New checks the options and lays out the routes.
+func New(o Options) (*Web, error) {
+	if o.Desk == nil || o.Stage == nil || o.Programme == nil || o.Archive == nil {
+		return nil, errors.New("web: a desk, a stage, a programme and an archive are needed")
+	}
+	w := &Web{Options: o, log: o.Logger, origin: http.NewCrossOriginProtection()}
+	if w.log == nil {
+		w.log = slog.New(slog.DiscardHandler)
+	}
+	if err := w.setBase(o.BaseURL); err != nil {
+		return nil, err
+	}
+	var err error
+	if w.pages, err = readPages(o.Pages); err != nil {
+		return nil, err
+	}
+	if w.figures, err = newFigures(o.Registry); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	w.routeAPI(mux)
+	w.routeWHIP(mux)
+	w.routeProgramme(mux)
+	w.routePages(mux)
+	w.routeOperations(mux)
+	w.handler = w.observe(w.guard(w.routed(mux)))
+	return w, nil
+}
+
+func (w *Web) setBase(base string) error {
+	if base == "" {
+		return nil
+	}
+	u, err := url.Parse(base)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return errors.New("web: the base URL must look like https://example.org, with no path")
+	}
+	w.BaseURL = u.Scheme + "://" + u.Host
+	return w.origin.AddTrustedOrigin(w.BaseURL)
+}
+
+// Handler returns what answers requests.
+func (w *Web) Handler() http.Handler { return w.handler }
+
+// routeOperations lays out what those who run the server look at.
+func (w *Web) routeOperations(mux *http.ServeMux) {
+	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { plainText(rw, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", w.ready)
+	mux.HandleFunc("GET /.well-known/hustings-keys.json", w.keys)
+	if w.Metrics != nil {
+		mux.Handle("GET /metrics", w.Metrics)
+	}
+}
+
+func (w *Web) ready(rw http.ResponseWriter, r *http.Request) {
+	if w.Ready != nil {
+		if err := w.Ready(r.Context()); err != nil {
+			w.log.Warn("not ready", "err", err)
+			rw.Header().Set("Retry-After", "1")
+			plainText(rw, http.StatusServiceUnavailable, "not ready; the server's log says why")
+			return
+		}
+	}
+	plainText(rw, http.StatusOK, "ready")
+}
+
+func (w *Web) keys(rw http.ResponseWriter, _ *http.Request) {
+	keys := append([]string{}, w.Keys...) // an empty list, never null
+	openToAll(rw.Header())
+	rw.Header().Set("Cache-Control", "public, max-age=300")
+	writeJSON(rw, http.StatusOK, "application/json", map[string][]string{"keys": keys})
+}
