@@ -23,7 +23,7 @@ type line struct {
 
 	played  []int // indexes in the order of playing
 	kinds   map[jitter.Kind]int
-	deepest time.Duration
+	deepest time.Duration // after a pull
 	cut     int
 	put     int
 }
@@ -68,6 +68,7 @@ func (l *line) run(network []sent) {
 func (l *line) tick(now time.Duration) {
 	for l.queued < 960 {
 		r := l.buffer.Pull(origin.Add(now))
+		l.deepest = max(l.deepest, l.buffer.Depth())
 		l.kinds[r.Kind]++
 		if r.Kind == jitter.Waiting {
 			break
@@ -81,7 +82,6 @@ func (l *line) tick(now time.Duration) {
 		l.follow()
 	}
 	l.queued = max(0, l.queued-960)
-	l.deepest = max(l.deepest, l.buffer.Depth())
 }
 
 func (l *line) follow() {
