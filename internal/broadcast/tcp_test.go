@@ -46,9 +46,6 @@ func TestASlowTCPListenerSkips(t *testing.T) {
 	f.talk(0, 1)
 	here, there := dial(t, listenTCP(t))
 	defer there.Close()
-	if err := there.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
-		t.Fatal(err)
-	}
 	if err := f.Attach(broadcast.Listener{Space: town, Format: broadcast.MP4, Conn: here}); err != nil {
 		t.Fatal(err)
 	}
