@@ -25,6 +25,8 @@ type PublishOptions struct {
 	// a connection. Voices that share it stay together however each connects:
 	// what was due before there was a connection is not heard.
 	Begin time.Time
+	// Connected, if set, is called whenever a connection stands.
+	Connected func()
 
 	HTTP   *http.Client // nil is http.DefaultClient
 	Logger *slog.Logger // nil is silence
@@ -63,7 +65,8 @@ func Publish(ctx context.Context, o PublishOptions) (Published, error) {
 	}
 	p := &publisher{
 		link: link, token: o.Token, endpoint: link.api("/whip"),
-		http: httpOr(o.HTTP), log: loggerOr(o.Logger), source: o.Source, begin: o.Begin,
+		http: httpOr(o.HTTP), log: loggerOr(o.Logger),
+		source: o.Source, begin: o.Begin, connected: o.Connected,
 	}
 	return p.run(ctx)
 }
@@ -77,6 +80,8 @@ type publisher struct {
 	log      *slog.Logger
 	source   Source
 	begin    time.Time
+
+	connected func()
 
 	track   atomic.Pointer[webrtc.TrackLocalStaticRTP] // nil while there is no connection
 	packets atomic.Int64
@@ -138,6 +143,9 @@ func (p *publisher) join(ctx context.Context) (*session, error) {
 	}
 	p.track.Store(track)
 	p.log.Info("on stage", "space", p.link.Space)
+	if p.connected != nil {
+		p.connected()
+	}
 	return s, nil
 }
 

@@ -1,0 +1,108 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"hustings/internal/programme"
+	"hustings/internal/token"
+)
+
+// folder is the data folder, held by this process alone:
+//
+//	lock             held while a node runs on the folder
+//	owner.token      the owner's API token
+//	keys/secret      signs invites and sign-ins
+//	keys/log         signs the programme's checkpoints
+//	hustings.db      spaces and invites, unless they are in PostgreSQL
+//	programme/       the log of every space, and its recording while it grows
+//	recordings/      finished recordings, unless they are kept elsewhere
+//	certificates/    of --domain
+type folder struct {
+	path string
+	lock *os.File
+}
+
+// openFolder makes the folder if it is not there, sees that it can be written to,
+// and locks it: two nodes on one folder would write into each other's logs.
+func openFolder(path string) (*folder, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(path, "keys"), 0o700); err != nil {
+		return nil, fmt.Errorf("the data folder cannot be written to: %w (--data names another)", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("the data folder cannot be written to: %w (--data names another)", err)
+	}
+	// The kernel lets the lock go with the process, however that ends.
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("the data folder %s is in use by another hustings: end that one, or name another folder with --data", path)
+		}
+		return nil, fmt.Errorf("cannot lock the data folder: %w", err)
+	}
+	return &folder{path: path, lock: lock}, nil
+}
+
+func (f *folder) close() error { return f.lock.Close() }
+
+func (f *folder) file(name ...string) string {
+	return filepath.Join(append([]string{f.path}, name...)...)
+}
+
+// keys are the secrets of a node.
+type keys struct {
+	tokens    *token.Minter
+	log       *programme.Signer
+	owner     string // the owner's API token
+	ownerFile string // where it is kept; "" if it was given
+	ownerMade bool   // it was made just now
+}
+
+// loadKeys reads the secrets, or makes and keeps them (mode 0600). Whoever has
+// them can make invites and sign recordings in this server's name.
+func (f *folder) loadKeys(o Options) (*keys, error) {
+	secret, _, err := token.LoadSecret(f.file("keys", "secret"))
+	if err != nil {
+		return nil, fmt.Errorf("the key for invites: %w", err)
+	}
+	k := &keys{owner: o.OwnerToken}
+	if k.tokens, err = token.New(secret, nil); err != nil {
+		return nil, fmt.Errorf("the key for invites: %w", err)
+	}
+	if k.log, err = programme.LoadSigner(f.file("keys", "log"), signerName(o)); err != nil {
+		return nil, fmt.Errorf("the key that signs the programme: %w", err)
+	}
+	if k.owner != "" {
+		return k, nil
+	}
+	k.ownerFile = f.file("owner.token")
+	if k.owner, k.ownerMade, err = token.LoadText(k.ownerFile); err != nil {
+		return nil, fmt.Errorf("the owner's token: %w", err)
+	}
+	return k, nil
+}
+
+// signerName is the name under which this server signs: what its key is called in
+// the checkpoints, for those who hold keys of several servers. It is settled when
+// the key is made.
+func signerName(o Options) string {
+	name := o.Domain
+	if name == "" {
+		_, name, _ = strings.Cut(o.PublicURL, "://")
+		name = strings.Trim(name, "/")
+	}
+	if name == "" {
+		return "hustings"
+	}
+	return name
+}

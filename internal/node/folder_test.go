@@ -1,0 +1,125 @@
+package node
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAFolderIsOneNodesAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "data")
+	first, err := openFolder(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openFolder(path); err == nil || !strings.Contains(err.Error(), "in use by another hustings") {
+		t.Errorf("a second node: %v", err)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openFolder(path)
+	if err != nil {
+		t.Fatalf("after the first has ended: %v", err)
+	}
+	again.close()
+}
+
+func TestKeysAreMadeOnceAndKeptFromOthers(t *testing.T) {
+	path := t.TempDir()
+	var owner, verifier, invite string
+	for start := range 2 {
+		f, err := openFolder(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := f.loadKeys(Options{Domain: "talk.example.org"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.close()
+		if start == 0 {
+			owner, verifier = k.owner, k.log.Verifier()
+			if invite, err = k.tokens.Mint("invite", "x"); err != nil {
+				t.Fatal(err)
+			}
+			if !k.ownerMade || !strings.HasPrefix(verifier, "talk.example.org+") {
+				t.Errorf("first start: token made %v, key %s", k.ownerMade, verifier)
+			}
+			continue
+		}
+		var v string
+		if err := k.tokens.Open("invite", invite, &v); err != nil || k.owner != owner || k.log.Verifier() != verifier || k.ownerMade {
+			t.Errorf("second start: %v, token the same %v and made %v, key the same %v", err, k.owner == owner, k.ownerMade, k.log.Verifier() == verifier)
+		}
+	}
+	for _, name := range []string{"owner.token", "keys/secret", "keys/log"} {
+		info, err := os.Stat(filepath.Join(path, name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+func TestAGivenTokenIsNotKept(t *testing.T) {
+	f, err := openFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	k, err := f.loadKeys(Options{OwnerToken: "0123456789abcdef"})
+	if err != nil || k.owner != "0123456789abcdef" || k.ownerFile != "" {
+		t.Errorf("owner %q in %q, %v", k.owner, k.ownerFile, err)
+	}
+	if _, err := os.Stat(f.file("owner.token")); !os.IsNotExist(err) {
+		t.Errorf("the file: %v", err)
+	}
+}
+
+func TestAFolderThatCannotBeMade(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openFolder(filepath.Join(file, "data")); err == nil || !strings.Contains(err.Error(), "cannot be written to") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestADemoEmptiesOnlyItsOwnFolder(t *testing.T) {
+	f, err := openFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	keep := f.file("keep.txt")
+	if err := os.WriteFile(keep, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.becomeDemo(); err == nil || !strings.Contains(err.Error(), "keep.txt") {
+		t.Errorf("a folder that is somebody's: %v", err)
+	}
+	if err := os.Remove(keep); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.becomeDemo(); err != nil {
+		t.Fatalf("an empty folder: %v", err)
+	}
+	for _, name := range []string{"hustings.db", "programme/demo/blocks.log", "keys/secret", "owner.token"} {
+		if err := os.MkdirAll(filepath.Dir(f.file(name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(f.file(name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.becomeDemo(); err != nil {
+		t.Fatalf("its own folder: %v", err)
+	}
+	for name, want := range map[string]bool{"hustings.db": false, "programme": false, "keys/secret": true, "owner.token": true} {
+		if _, err := os.Stat(f.file(name)); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Options are the settings of a node. Data and Listen are required. What is said of
+// them to a person names them as the program's flags do.
+type Options struct {
+	Data      string // folder of everything that is kept; made if it is not there
+	Listen    string // HOST:PORT of HTTP and ICE-TCP; port 0 picks a free one
+	PublicURL string // where people reach this server, if not at Listen
+
+	Domain  string // HTTPS for this name, its certificate fetched and renewed by itself
+	TLSCert string // HTTPS with these files instead
+	TLSKey  string
+
+	WebRTCUDP string   // HOST:PORT of WebRTC over UDP; "" is the same as Listen
+	PublicIPs []string // addresses that a router maps to this machine
+
+	Database        string // postgres:// URL; "" is a SQLite file in Data
+	Recordings      string // s3:// or file:// URL; "" is a folder in Data
+	NATS            string // URL of a NATS cluster; "" is a server of our own in process
+	NATSCredentials string // .creds file for it
+
+	OwnerToken string        // the owner's API token; "" is the one kept in Data
+	Backlog    time.Duration // audio that a joiner gets at once; 0 is 3 s
+	Version    string        // of this program, as it tells those who ask
+
+	// Ready, if set, is called once the node serves.
+	Ready  func(Addresses)
+	Logger *slog.Logger // nil is silence
+}
+
+// Addresses are where a node is to be found once it serves.
+type Addresses struct {
+	URL    string // scheme and address of the listener, as it is reached on this machine
+	Public string // scheme and host in the links that it gives out
+	// SignIn is the link by which the owner signs in. It holds the owner's token.
+	SignIn    string
+	NewToken  bool   // the token was made just now
+	TokenFile string // where it is kept; "" if it was given
+}
+
+// check refuses what can be known to be wrong before anything is opened.
+func (o Options) check() error {
+	if o.Data == "" {
+		return errors.New("--data: name the folder in which to keep everything")
+	}
+	for _, check := range []func() error{o.checkAddresses, o.checkTLS, o.checkPublicURL, o.checkStores} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if o.Backlog < 0 || o.Backlog > time.Minute {
+		return fmt.Errorf("--backlog %v: use 0s to 1m (3s is plenty)", o.Backlog)
+	}
+	if o.OwnerToken != "" && len(o.OwnerToken) < minToken {
+		return fmt.Errorf("HUSTINGS_OWNER_TOKEN has %d characters, so it could be guessed: use %d or more (openssl rand -hex 32)", len(o.OwnerToken), minToken)
+	}
+	return nil
+}
+
+// minToken is the least length of the owner's token. The one that is made has 43.
+const minToken = 16
+
+func (o Options) checkAddresses() error {
+	if err := checkAddress("--listen", o.Listen); err != nil {
+		return err
+	}
+	if o.WebRTCUDP != "" {
+		if err := checkAddress("--webrtc-udp", o.WebRTCUDP); err != nil {
+			return err
+		}
+	}
+	for _, ip := range o.PublicIPs {
+		if net.ParseIP(ip) == nil {
+			return fmt.Errorf("--public-ip %q is not an IP address", ip)
+		}
+	}
+	return nil
+}
+
+func checkAddress(flag, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s %q is not an address: give HOST:PORT, for example 127.0.0.1:8080, or :8080 for every address of this machine", flag, address)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("%s %q: the port is a number from 1 to 65535, or 0 for any that is free", flag, address)
+	}
+	if host != "" && net.ParseIP(host) == nil && !validHost(host) {
+		return fmt.Errorf("%s %q: the host is an IP address or a name", flag, address)
+	}
+	return nil
+}
+
+func (o Options) checkTLS() error {
+	switch {
+	case o.Domain != "" && (o.TLSCert != "" || o.TLSKey != ""):
+		return errors.New("--domain fetches a certificate by itself; give it, or --tls-cert and --tls-key, not both")
+	case o.TLSCert != "" && o.TLSKey == "":
+		return errors.New("--tls-cert needs --tls-key, the certificate's private key")
+	case o.TLSKey != "" && o.TLSCert == "":
+		return errors.New("--tls-key needs --tls-cert, the certificate of the key")
+	case o.Domain == "":
+		return nil
+	}
+	if net.ParseIP(strings.Trim(o.Domain, "[]")) != nil {
+		return fmt.Errorf("--domain %s is an IP address: certificates are for names; give --tls-cert and --tls-key instead", o.Domain)
+	}
+	if !validHost(o.Domain) || !strings.Contains(o.Domain, ".") {
+		return fmt.Errorf("--domain %q is not the name of a host on the internet, such as talk.example.org", o.Domain)
+	}
+	return nil
+}
+
+func (o Options) checkPublicURL() error {
+	if o.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(o.PublicURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return fmt.Errorf("--public-url %q: give scheme and host only, such as https://talk.example.org", o.PublicURL)
+	}
+	return nil
+}
+
+func (o Options) checkStores() error {
+	if o.Database != "" {
+		u, err := url.Parse(o.Database)
+		if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || (u.Host == "" && u.RawQuery == "") {
+			return errors.New("--database: give a PostgreSQL URL, postgres://USER:PASSWORD@HOST/DATABASE, or leave it out for a file in the data folder")
+		}
+	}
+	if o.Recordings != "" {
+		u, err := url.Parse(o.Recordings)
+		if err != nil || (u.Scheme != "s3" && u.Scheme != "file") || (u.Scheme == "s3" && u.Host == "") {
+			return errors.New("--recordings: give s3://BUCKET or file:///FOLDER, or leave it out for the data folder")
+		}
+	}
+	if o.NATSCredentials != "" {
+		if _, err := os.Stat(o.NATSCredentials); err != nil {
+			return fmt.Errorf("--nats-creds: %w", err)
+		}
+	}
+	return nil
+}
+
+// validHost reports whether name may be the name of a host (RFC 1123, section 2.1).
+func validHost(name string) bool {
+	if len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(strings.ToLower(label)) {
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+				return false
+			}
+		}
+	}
+	return true
+}

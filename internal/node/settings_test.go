@@ -1,0 +1,63 @@
+package node
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWrongSettingsAreRefusedWithTheReason(t *testing.T) {
+	good := Options{Data: "d", Listen: "127.0.0.1:0"}
+	with := func(change func(*Options)) Options {
+		o := good
+		change(&o)
+		return o
+	}
+	for name, c := range map[string]struct {
+		options Options
+		want    string
+	}{
+		"no folder":          {with(func(o *Options) { o.Data = "" }), "--data"},
+		"no port":            {with(func(o *Options) { o.Listen = "localhost" }), "give HOST:PORT"},
+		"a named port":       {with(func(o *Options) { o.Listen = ":http" }), "a number"},
+		"too high a port":    {with(func(o *Options) { o.Listen = ":70000" }), "65535"},
+		"a bad host":         {with(func(o *Options) { o.Listen = "my host:80" }), "an IP address or a name"},
+		"UDP without port":   {with(func(o *Options) { o.WebRTCUDP = "x" }), "--webrtc-udp"},
+		"not an IP":          {with(func(o *Options) { o.PublicIPs = []string{"1.2.3"} }), "--public-ip"},
+		"domain and files":   {with(func(o *Options) { o.Domain, o.TLSCert, o.TLSKey = "a.example", "c", "k" }), "not both"},
+		"cert without key":   {with(func(o *Options) { o.TLSCert = "c" }), "needs --tls-key"},
+		"key without cert":   {with(func(o *Options) { o.TLSKey = "k" }), "needs --tls-cert"},
+		"domain is an IP":    {with(func(o *Options) { o.Domain = "192.0.2.1" }), "certificates are for names"},
+		"domain is IPv6":     {with(func(o *Options) { o.Domain = "[2001:db8::1]" }), "certificates are for names"},
+		"domain is a URL":    {with(func(o *Options) { o.Domain = "https://a.example" }), "not the name"},
+		"domain is local":    {with(func(o *Options) { o.Domain = "localhost" }), "not the name"},
+		"URL with a path":    {with(func(o *Options) { o.PublicURL = "https://a.example/talk" }), "scheme and host only"},
+		"URL of no scheme":   {with(func(o *Options) { o.PublicURL = "a.example" }), "scheme and host only"},
+		"another database":   {with(func(o *Options) { o.Database = "mysql://x/y" }), "postgres://"},
+		"a database's path":  {with(func(o *Options) { o.Database = "/var/db" }), "postgres://"},
+		"another store":      {with(func(o *Options) { o.Recordings = "ftp://x" }), "s3://"},
+		"no credentials":     {with(func(o *Options) { o.NATSCredentials = "/nowhere/x.creds" }), "--nats-creds"},
+		"a guessable token":  {with(func(o *Options) { o.OwnerToken = "secret" }), "could be guessed"},
+		"too much backlog":   {with(func(o *Options) { o.Backlog = time.Hour }), "--backlog"},
+		"a negative backlog": {with(func(o *Options) { o.Backlog = -1 }), "--backlog"},
+	} {
+		_, err := New(c.options)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want something about %q", name, err, c.want)
+		}
+	}
+	for name, o := range map[string]Options{
+		"little":    good,
+		"IPv6":      with(func(o *Options) { o.Listen = "[::1]:443" }),
+		"a name":    with(func(o *Options) { o.Listen = "localhost:0" }),
+		"domain":    with(func(o *Options) { o.Domain = "talk.example.org" }),
+		"postgres":  with(func(o *Options) { o.Database = "postgres://u:p@db/hustings" }),
+		"a socket":  with(func(o *Options) { o.Database = "postgres:///hustings?host=/run/postgresql" }),
+		"s3":        with(func(o *Options) { o.Recordings = "s3://bucket?region=eu-central-1" }),
+		"addresses": with(func(o *Options) { o.PublicIPs = []string{"192.0.2.1", "2001:db8::1"} }),
+	} {
+		if _, err := New(o); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
