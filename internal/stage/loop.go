@@ -24,7 +24,14 @@ type loop struct {
 	console *console
 	ticks   int
 	heard   []space.SeatID
+	levels  []level
 	broken  time.Time // when a fault was logged last
+}
+
+// level is how loud a seat is, in dBFS.
+type level struct {
+	seat space.SeatID
+	db   float64
 }
 
 func newLoop(r *room) *loop { return &loop{room: r} }
@@ -109,20 +116,19 @@ func (l *loop) report(c *cast) {
 	if l.console == nil {
 		return
 	}
-	l.heard = l.heard[:0]
-	levels := make(map[space.SeatID]float64, len(c.seats))
+	l.heard, l.levels = l.heard[:0], l.levels[:0]
 	for i := range c.seats {
 		p := &c.seats[i]
 		ch := &l.console.seats[p.slot]
 		if p.in == nil || p.muted || ch.strip == nil {
 			continue
 		}
-		levels[p.id] = math.Round(float64(ch.strip.LevelDB())*10) / 10
+		l.levels = append(l.levels, level{p.id, math.Round(float64(ch.strip.LevelDB())*10) / 10})
 		if ch.audible {
 			l.heard = append(l.heard, p.id)
 		}
 	}
-	l.room.report(l.heard, levels, time.Now())
+	l.room.report(l.heard, l.levels, time.Now())
 }
 
 // write publishes the block of the programme.
@@ -168,15 +174,22 @@ func (l *loop) fault(doing string, err error) {
 
 // report takes over what the loop heard. A seat that left its last connection long
 // enough ago goes off the list here.
-func (r *room) report(heard []space.SeatID, levels map[space.SeatID]float64, now time.Time) {
+func (r *room) report(heard []space.SeatID, levels []level, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	gone := r.state.expire(now)
 	if r.state.speak(heard, now) || gone {
 		r.changed()
 	}
+	if len(r.watchers) == 0 {
+		return
+	}
+	e := LevelsEvent{Levels: make(map[space.SeatID]float64, len(levels))}
+	for _, l := range levels {
+		e.Levels[l.seat] = l.db
+	}
 	for w := range r.watchers {
-		w.send(LevelsEvent{Levels: levels})
+		w.send(e)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -454,4 +455,12 @@ type silentLogs struct{}
 
 func (silentLogs) NewLogger(string) logging.LeveledLogger {
 	return logging.NewDefaultLeveledLoggerForScope("client", logging.LogLevelDisabled, io.Discard)
+}
+
+// atomicDuration is a duration that two goroutines share.
+type atomicDuration struct{ n atomic.Int64 }
+
+func (a *atomicDuration) Store(d time.Duration) { a.n.Store(int64(d)) }
+func (a *atomicDuration) Swap(d time.Duration) time.Duration {
+	return time.Duration(a.n.Swap(int64(d)))
 }

@@ -28,7 +28,7 @@ func TestTwoSpeakersHearEachOtherAndTheProgrammeHoldsBoth(t *testing.T) {
 	bobHears.hears(t, low, high)
 
 	from := len(r.log.all())
-	blocks := r.log.wait(t, from+3)[from+1:]
+	blocks := r.log.wait(t, from+2)[from+1:]
 	for rung := range programme.Rungs {
 		pcm := decodeRung(t, blocks, programme.Rung(rung))
 		if a, b := power(pcm, low), power(pcm, high); a < 0.02 || b < 0.02 {

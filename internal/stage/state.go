@@ -128,6 +128,7 @@ func (s *state) leave(id space.SeatID, now time.Time) {
 		return
 	}
 	if in.links--; in.links == 0 {
+		s.connect(id, false)
 		in.left = now
 	}
 }
@@ -135,7 +136,7 @@ func (s *state) leave(id space.SeatID, now time.Time) {
 // connect notes whether the microphone of a seat reaches the stage.
 func (s *state) connect(id space.SeatID, on bool) (changed bool) {
 	in := s.seats[id]
-	if in == nil || in.Connected == on {
+	if in == nil || in.Connected == on || (on && in.links == 0) {
 		return false
 	}
 	in.Connected = on
@@ -212,9 +213,10 @@ func (s *state) listed(id space.SeatID) (*seat, error) {
 	return nil, space.Errorf(space.NotFound, "that seat is not on the stage any more")
 }
 
-// speak notes who is heard now. Muted and unconnected seats are never heard.
+// speak notes who is heard now. Muted and unconnected seats are never heard. The
+// ids are the caller's, in any order, and are put in order.
 func (s *state) speak(ids []space.SeatID, now time.Time) (changed bool) {
-	heard := make([]space.SeatID, 0, len(ids))
+	heard := ids[:0]
 	for _, id := range ids {
 		if in := s.seats[id]; in != nil && in.slot >= 0 && in.Connected && !in.Muted {
 			changed = changed || !in.heard
@@ -229,7 +231,7 @@ func (s *state) speak(ids []space.SeatID, now time.Time) (changed bool) {
 	if slices.Equal(heard, s.speaking) {
 		return changed
 	}
-	s.speaking = heard
+	s.speaking = slices.Clone(heard)
 	return true
 }
 
