@@ -26,7 +26,7 @@ func (w *Web) routeAPI(mux *http.ServeMux) {
 	huma.Register(api, operation("GET", "/spaces/{id}/proof", "proof", "Prove that blocks are in the signed log"), w.proof)
 	describe(api.OpenAPI())
 	mux.HandleFunc("GET /signin", w.signIn)
-	mux.HandleFunc("GET "+apiPath+"/spaces/{id}/stage", w.socket)
+	mux.HandleFunc("GET "+apiPath+"/spaces/{id}/stage", w.onStage)
 }
 
 func (w *Web) apiConfig() huma.Config {

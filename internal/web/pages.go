@@ -1,112 +1,46 @@
 package web
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
-	"io/fs"
 	"net/http"
 	"strings"
 	"time"
 
+	"hustings/internal/pages"
 	"hustings/internal/space"
 )
 
-// The built pages, and where we write into them.
+// The built pages.
 const (
 	frontPage    = "index.html"
 	listenerPage = "listener.html"
 	studioPage   = "studio.html"
-
-	headMark     = "<!--hustings:head-->"
-	dataMark     = "<!--hustings:data-->"
-	noscriptMark = "<!--hustings:noscript-->"
 )
 
 const notBuilt = "The pages are not built. Run `make build`, or `make run`, which does it too; the API at /api/openapi.json works without them."
-
-// pages are the built pages and assets, in memory.
-type pages struct {
-	html   map[string]string // by file name; empty if they are not built
-	assets map[string]*asset // by path
-}
-
-// readPages reads what the ui's build left.
-//
-// Errors: that of the file system; a build that lacks a page.
-func readPages(files fs.FS) (*pages, error) {
-	p := &pages{html: map[string]string{}, assets: map[string]*asset{}}
-	if files == nil {
-		return p, nil
-	}
-	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
-			return err
-		}
-		data, err := fs.ReadFile(files, name)
-		if err != nil {
-			return err
-		}
-		if strings.HasSuffix(name, ".html") {
-			p.html[name] = string(data)
-			return nil
-		}
-		p.add(name, data)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("web: read the built pages: %w", err)
-	}
-	if len(p.html) == 0 {
-		return &pages{}, nil
-	}
-	for _, name := range []string{frontPage, listenerPage, studioPage} {
-		if p.html[name] == "" {
-			return nil, fmt.Errorf("web: the built pages lack %s; build them anew", name)
-		}
-	}
-	return p, nil
-}
 
 func (w *Web) routePages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", w.front)
 	mux.HandleFunc("GET /s/{id}", w.listener)
 	mux.HandleFunc("GET /studio/{id}", w.studio)
-	for path, a := range w.pages.assets {
-		mux.Handle("GET /"+path, a)
+	for path, asset := range w.pages.Assets() {
+		mux.Handle("GET /"+path, asset)
 	}
-}
-
-// filling is what we write into a page.
-type filling struct {
-	title    string
-	head     string // HTML, behind the title
-	data     any    // JSON for the page's script; nil for none
-	noscript string // HTML
 }
 
 // page answers with a built page, filled in.
-func (w *Web) page(rw http.ResponseWriter, r *http.Request, status int, name string, f filling) {
-	built := w.pages.html[name]
-	if built == "" {
+func (w *Web) page(rw http.ResponseWriter, r *http.Request, status int, name string, f pages.Filling) {
+	body, err := w.pages.Fill(name, f)
+	if errors.Is(err, pages.ErrNotBuilt) {
 		plainText(rw, http.StatusServiceUnavailable, notBuilt)
 		return
 	}
-	data := ""
-	if f.data != nil {
-		// json.Marshal escapes <, > and &, so that nothing in it ends the element.
-		text, err := json.Marshal(f.data)
-		if err != nil {
-			w.fail(rw, r, err)
-			return
-		}
-		data = `<script type="application/json" id="space">` + string(text) + `</script>`
+	if err != nil {
+		w.fail(rw, r, err)
+		return
 	}
-	body := strings.NewReplacer(
-		headMark, "<title>"+html.EscapeString(f.title)+"</title>"+f.head,
-		dataMark, data,
-		noscriptMark, f.noscript,
-	).Replace(built)
 	header := rw.Header()
 	setPageHeader(header, visitOf(r.Context()))
 	header.Set("Content-Type", "text/html; charset=utf-8")
@@ -139,10 +73,10 @@ func (w *Web) front(rw http.ResponseWriter, r *http.Request) {
 	for _, sp := range list {
 		fmt.Fprintf(&links, `<li><a href="/s/%s">%s</a> (%s)</li>`, html.EscapeString(string(sp.ID)), html.EscapeString(sp.Title), sp.Phase)
 	}
-	w.page(rw, r, http.StatusOK, frontPage, filling{
-		title:    "Hustings",
-		head:     meta("name", "description", "Live conversations in front of a crowd"),
-		noscript: "<h1>Hustings</h1><ul>" + links.String() + "</ul>",
+	w.page(rw, r, http.StatusOK, frontPage, pages.Filling{
+		Title:    "Hustings",
+		Head:     pages.Meta("name", "description", "Live conversations in front of a crowd"),
+		Noscript: "<h1>Hustings</h1><ul>" + links.String() + "</ul>",
 	})
 }
 
@@ -158,12 +92,12 @@ func (w *Web) listener(rw http.ResponseWriter, r *http.Request) {
 		about = "A live conversation. " + whatIsSo(s)
 	}
 	about = shorten(about, 200)
-	head := meta("name", "description", about) + meta("property", "og:type", "website") + meta("property", "og:site_name", "Hustings") +
-		meta("property", "og:title", sp.Title) + meta("property", "og:description", about) + meta("property", "og:url", s.Links.Listen)
+	head := pages.Meta("name", "description", about) + pages.Meta("property", "og:type", "website") + pages.Meta("property", "og:site_name", "Hustings") +
+		pages.Meta("property", "og:title", sp.Title) + pages.Meta("property", "og:description", about) + pages.Meta("property", "og:url", s.Links.Listen)
 	if sp.Phase.OnAir() {
-		head += meta("property", "og:audio", s.Links.Ogg) + meta("property", "og:audio:type", "audio/ogg")
+		head += pages.Meta("property", "og:audio", s.Links.Ogg) + pages.Meta("property", "og:audio:type", "audio/ogg")
 	}
-	w.page(rw, r, http.StatusOK, listenerPage, filling{title: sp.Title + " · Hustings", head: head, data: s, noscript: withoutScript(s)})
+	w.page(rw, r, http.StatusOK, listenerPage, pages.Filling{Title: sp.Title + " · Hustings", Head: head, Data: s, Noscript: withoutScript(s)})
 }
 
 // studio shows a space to those on its stage. The token stays with the browser.
@@ -172,11 +106,11 @@ func (w *Web) studio(rw http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	w.page(rw, r, http.StatusOK, studioPage, filling{
-		title:    "Studio: " + sp.Title + " · Hustings",
-		head:     meta("name", "robots", "noindex"),
-		data:     w.spaceOf(visitOf(r.Context()).base, sp),
-		noscript: "<p>The studio needs JavaScript: it sends the sound of your microphone.</p>",
+	w.page(rw, r, http.StatusOK, studioPage, pages.Filling{
+		Title:    "Studio: " + sp.Title + " · Hustings",
+		Head:     pages.Meta("name", "robots", "noindex"),
+		Data:     w.spaceOf(visitOf(r.Context()).base, sp),
+		Noscript: "<p>The studio needs JavaScript: it sends the sound of your microphone.</p>",
 	})
 }
 
@@ -189,18 +123,14 @@ func (w *Web) spaceForPage(rw http.ResponseWriter, r *http.Request) (space.Space
 	case space.KindOf(err) != space.NotFound:
 		w.fail(rw, r, err)
 	default:
-		w.page(rw, r, http.StatusNotFound, listenerPage, filling{
-			title:    "Not found · Hustings",
-			head:     meta("name", "robots", "noindex"),
-			data:     map[string]bool{"missing": true},
-			noscript: `<h1>There is no such space</h1><p>Check the link, or look at <a href="/">what is on</a>.</p>`,
+		w.page(rw, r, http.StatusNotFound, listenerPage, pages.Filling{
+			Title:    "Not found · Hustings",
+			Head:     pages.Meta("name", "robots", "noindex"),
+			Data:     map[string]bool{"missing": true},
+			Noscript: `<h1>There is no such space</h1><p>Check the link, or look at <a href="/">what is on</a>.</p>`,
 		})
 	}
 	return space.Space{}, false
-}
-
-func meta(key, name, content string) string {
-	return `<meta ` + key + `="` + name + `" content="` + html.EscapeString(content) + `">`
 }
 
 // withoutScript is the listener's page for browsers without JavaScript.

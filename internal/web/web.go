@@ -5,19 +5,19 @@
 // what is wrong comes back as a *space.Error, and one place (problem.go) makes
 // that a status and a problem+json (RFC 9457) that says what to do.
 //
-//	split := web.NewSplit(listener)                  // HTTP and ICE-TCP share a port
+//	shared := split.New(listener)                     // HTTP and ICE-TCP share a port
 //	w, err := web.New(web.Options{...})
-//	err = w.Serve(ctx, tls.NewListener(split, conf)) // or split itself
+//	err = w.Serve(ctx, tls.NewListener(shared, conf)) // or shared itself
 //
 // Where to find what:
 //
 //	visit.go     who asks: bearer token, session cookie, from which site
 //	api.go       the JSON API, described at /api/openapi.json; spaces.go, invites.go
-//	whip.go      signalling for the stage (RFC 9725); socket.go its WebSocket
+//	whip.go      signalling for the stage (RFC 9725); onstage.go its WebSocket
 //	live.go      the programme: connections are taken over for broadcast
 //	recording.go what is there after the end
-//	pages.go     the built pages and their assets
-//	split.go     one TCP port for HTTP and ICE
+//	pages.go     the built pages, filled in
+//	guard.go     limits, headers, logs and figures of every request
 //
 // HTTP/1.1 is all that is spoken: a stream of HTTP/2 can't be taken over.
 package web
@@ -27,6 +27,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,8 +35,10 @@ import (
 	"hustings/internal/archive"
 	"hustings/internal/broadcast"
 	"hustings/internal/desk"
+	"hustings/internal/pages"
 	"hustings/internal/programme"
 	"hustings/internal/space"
+	"hustings/internal/split"
 	"hustings/internal/stage"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -104,7 +107,7 @@ type Web struct {
 	Options
 	log     *slog.Logger
 	origin  *http.CrossOriginProtection
-	pages   *pages
+	pages   *pages.Pages
 	figures *figures
 	handler http.Handler
 }
@@ -122,7 +125,7 @@ func New(o Options) (*Web, error) {
 		return nil, err
 	}
 	var err error
-	if w.pages, err = readPages(o.Pages); err != nil {
+	if w.pages, err = pages.Read(o.Pages, frontPage, listenerPage, studioPage); err != nil {
 		return nil, err
 	}
 	if w.figures, err = newFigures(o.Registry); err != nil {
@@ -149,6 +152,9 @@ func (w *Web) setBase(base string) error {
 	w.BaseURL = u.Scheme + "://" + u.Host
 	return w.origin.AddTrustedOrigin(w.BaseURL)
 }
+
+// NewSplit is split.New.
+func NewSplit(l net.Listener) *split.Split { return split.New(l) }
 
 // Handler returns what answers requests.
 func (w *Web) Handler() http.Handler { return w.handler }

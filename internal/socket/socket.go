@@ -1,15 +1,24 @@
-package web
+// Package socket is the WebSocket between a stage and the page of someone on it.
+//
+// The page says hello with its invite's token, then the stage's events go out to it
+// and its commands come in. All messages are JSON objects with a type:
+//
+//	page:   hello {token}, mute {muted}, mute_seat {seat}, remove {seat}
+//	server: stage {phase, title, starts_at, you, seats, speaking, tally} on every change,
+//	        levels {levels: {seat: dBFS}} ten times a second,
+//	        removed, replaced, error {detail}
+//
+// A page that is slow to read misses levels and delays nobody (see stage.Watcher);
+// one that takes nothing for seconds is closed, and comes back by itself.
+package socket
 
 import (
 	"context"
 	"encoding/json"
 	"math"
-	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
-	"hustings/internal/desk"
 	"hustings/internal/space"
 	"hustings/internal/stage"
 
@@ -27,38 +36,39 @@ const (
 	commandRate = 10      // commands a second; more wait
 )
 
-// socket is the stage's WebSocket of one page: the stage's events go out, the
-// page's commands come in.
-type socket struct {
-	web   *Web
-	conn  *websocket.Conn
-	id    space.ID
-	token string       // from the hello; "" when the cookie speaks
-	seat  space.SeatID // whose page it is; "" for the owner's
+// Person is who sits before a page: what they may do is for the desk to say.
+type Person interface {
+	Seat() space.SeatID // "" for the owner, who has none
+	Mute(seat space.SeatID, muted bool) error
+	Remove(ctx context.Context, seat space.SeatID) error
 }
 
-// socket upgrades the request. Another site's page can't open it: a browser tells
-// its origin.
-func (w *Web) socket(rw http.ResponseWriter, r *http.Request) {
-	id := space.ID(r.PathValue("id"))
-	if _, err := w.Desk.Get(r.Context(), id); err != nil {
-		w.fail(rw, r, err)
-		return
-	}
-	options := &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled}
-	if base, err := url.Parse(w.BaseURL); err == nil && base.Host != "" {
-		options.OriginPatterns = []string{base.Host}
-	}
-	conn, err := websocket.Accept(rw, r, options)
-	if err != nil {
-		return // answered by Accept
-	}
+// Options say what a socket works with. All but Logger are required.
+type Options struct {
+	// Identify tells who holds a token; "" is for whoever the page's cookie speaks.
+	// It is asked anew for each command, since an invite can be withdrawn meanwhile.
+	Identify func(ctx context.Context, token string) (Person, error)
+	// Watch follows the stage for the page of a seat.
+	Watch func(seat space.SeatID) (*stage.Watcher, error)
+	// Blame takes what went wrong, and returns what the page may be told of it.
+	Blame func(error) (detail string)
+}
+
+// socket is the socket of one page.
+type socket struct {
+	Options
+	conn  *websocket.Conn
+	token string       // from the hello; "" when the cookie speaks
+	seat  space.SeatID // whose page it is
+}
+
+// Serve speaks with a page until it or the stage ends that, or ctx, and closes the
+// connection.
+func Serve(ctx context.Context, conn *websocket.Conn, o Options) {
 	defer conn.CloseNow()
 	conn.SetReadLimit(maxMessage)
-	w.figures.sockets.Inc()
-	defer w.figures.sockets.Dec()
-	s := &socket{web: w, conn: conn, id: id}
-	s.serve(r.Context())
+	s := &socket{Options: o, conn: conn}
+	s.serve(ctx)
 }
 
 // serve runs until the page or the stage ends it.
@@ -93,25 +103,12 @@ func (s *socket) enter(ctx context.Context) (*stage.Watcher, error) {
 		return nil, space.Errorf(space.Invalid, `the first message is {"type":"hello","token":"..."}`)
 	}
 	s.token = hello.Token
-	who, err := s.who(ctx)
+	person, err := s.Identify(ctx, s.token)
 	if err != nil {
 		return nil, err
 	}
-	in, err := who.Acting(s.id)
-	if err != nil {
-		return nil, err
-	}
-	s.seat = in.Seat
-	return s.web.Stage.Watch(s.id, in.Seat)
-}
-
-// who tells who the page is: anew for each command, since an invite can be
-// withdrawn meanwhile.
-func (s *socket) who(ctx context.Context) (desk.Who, error) {
-	if s.token != "" {
-		return s.web.Desk.Identify(ctx, s.token)
-	}
-	return s.web.who(ctx)
+	s.seat = person.Seat()
+	return s.Watch(s.seat)
 }
 
 // follow sends the stage's events until there are no more or the page is gone.
@@ -201,8 +198,7 @@ func (s *socket) send(ctx context.Context, message any) error {
 
 // refuse tells the page why something was not done.
 func (s *socket) refuse(ctx context.Context, err error) {
-	s.web.blame(ctx, err)
-	_ = s.send(ctx, detailMessage{Type: "error", Detail: newProblem(err).Detail}) // the next write fails too
+	_ = s.send(ctx, detailMessage{Type: "error", Detail: s.Blame(err)}) // the next write fails too
 }
 
 func (s *socket) keepAlive(ctx context.Context) {
@@ -260,33 +256,18 @@ func (s *socket) read(ctx context.Context) {
 }
 
 func (s *socket) do(ctx context.Context, c command) error {
-	who, err := s.who(ctx)
+	person, err := s.Identify(ctx, s.token)
 	if err != nil {
 		return err
 	}
 	switch c.Type {
 	case "mute":
-		return s.mute(who, c)
+		return person.Mute(s.seat, c.Muted)
 	case "mute_seat":
-		return s.muteSeat(who, c)
+		return person.Mute(c.Seat, true)
 	case "remove":
-		return s.remove(ctx, who, c)
+		return person.Remove(ctx, c.Seat)
 	default:
 		return space.Errorf(space.Invalid, "there is no command %q; reload the page", c.Type)
 	}
-}
-
-// mute mutes or unmutes oneself.
-func (s *socket) mute(who desk.Who, c command) error {
-	return s.web.Desk.Mute(who, s.id, s.seat, c.Muted)
-}
-
-// muteSeat mutes someone else.
-func (s *socket) muteSeat(who desk.Who, c command) error {
-	return s.web.Desk.Mute(who, s.id, c.Seat, true)
-}
-
-// remove takes someone else off the stage and withdraws their invite.
-func (s *socket) remove(ctx context.Context, who desk.Who, c command) error {
-	return s.web.Desk.Revoke(ctx, who, s.id, c.Seat)
 }

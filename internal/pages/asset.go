@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"crypto/sha256"
@@ -27,7 +27,7 @@ type variant struct {
 var encodings = []struct{ name, suffix string }{{"br", ".br"}, {"gzip", ".gz"}, {"", ""}}
 
 // add takes a file of the build: an asset, or one of its compressed forms.
-func (p *pages) add(name string, data []byte) {
+func (p *Pages) add(name string, data []byte) {
 	for _, e := range encodings {
 		plain, ok := strings.CutSuffix(name, e.suffix)
 		if !ok {
@@ -100,7 +100,7 @@ func (a *asset) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		v.serve(rw, r)
 		return
 	}
-	problemf(http.StatusNotAcceptable, "this file is here only compressed; accept br or gzip").write(rw, r)
+	http.Error(rw, "this file is here only compressed; accept br or gzip", http.StatusNotAcceptable)
 }
 
 // serve writes the variant, unless the browser has it. (http.ServeContent leaves

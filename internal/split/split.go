@@ -1,4 +1,18 @@
-package web
+// Package split lets HTTP and ICE over TCP share a port, so that those whose
+// network lets no UDP through reach the stage where they reach the page:
+//
+//	s := split.New(listener)
+//	go stage.Run(ctx)                             // with s.ICE() as its ICE-TCP listener
+//	server.Serve(s)                               // or tls.NewListener(s, conf)
+//
+// Whoever connects speaks first, in all three protocols, and the first byte tells
+// them apart: ICE-TCP frames its packets by their length in two bytes (RFC 4571),
+// and its first is a STUN request of less than 512 bytes, so that it begins with 0
+// or 1. HTTP begins with a letter, TLS with 22.
+//
+// The first Read looks, so that it costs nothing to tell: no goroutine, no read of
+// its own. When it was ICE, HTTP is told that the connection ended.
+package split
 
 import (
 	"errors"
@@ -14,23 +28,15 @@ import (
 // their owners try UDP and other candidates anyway.
 const icePending = 64
 
-// Split lets HTTP and ICE over TCP share a port. It is itself the listener for
-// HTTP, or for TLS over it; ICE is that for the other.
-//
-// Whoever connects speaks first, in all three protocols, and the first byte tells
-// them apart: ICE-TCP frames its packets by their length in two bytes (RFC 4571),
-// and its first is a STUN request of less than 512 bytes, so that it begins with 0
-// or 1. HTTP begins with a letter, TLS with 22.
-//
-// The first Read looks, so that it costs nothing to tell: no goroutine, no read of
-// its own. When it was ICE, HTTP is told that the connection ended.
+// Split is itself the listener for HTTP, or for TLS over it; ICE is that for the
+// other.
 type Split struct {
 	net.Listener
 	ice *iceListener
 }
 
-// NewSplit splits a TCP listener.
-func NewSplit(l net.Listener) *Split {
+// New splits a TCP listener.
+func New(l net.Listener) *Split {
 	return &Split{Listener: l, ice: &iceListener{
 		addr: l.Addr(), conns: make(chan net.Conn, icePending), closed: make(chan struct{}),
 	}}
