@@ -9,17 +9,18 @@ const (
 	upPerSec   = 3   // dB a second that gain may rise
 	downPerSec = 9   // dB a second that gain falls
 	clipPeak   = 0.98
+	duckBack   = 12 // dB a second at which gain comes back after a peak
 
 	gateLowDB   = -60 // nothing quieter is ever taken for sound
 	gateHighDB  = -46 // nothing louder is ever taken for noise
 	gateAboveDB = 8   // how much sound must stand out of the room's noise
 	noiseMostDB = -48 // a room's noise is not raised above this by gain
 
-	hangover   = FramesPerSec     // frames that a seat stays audible after its last sound: 1 s
-	rampFrames = 96               // samples of fade-in and fade-out when a seat comes and goes: 2 ms
-	noiseSpan  = 4 * FramesPerSec // frames over which the quietest one is looked for
-	rumbleHz   = 100              // the ear hears, and the gate should hear, little below
-	meterFall  = 1.2              // dB that the meter falls per frame, at most
+	hangover  = FramesPerSec     // frames that a seat stays audible after its last sound: 1 s
+	ramp      = 96               // samples of fade-in and fade-out when a seat comes and goes: 2 ms
+	noiseSpan = 4 * FramesPerSec // frames over which the quietest one is looked for
+	rumbleHz  = 100              // the ear hears, and the gate should hear, little below
+	meterFall = 1.2              // dB that the meter falls per frame, at most
 )
 
 // Strip is what one seat's sound goes through before the mix: gain that brings
@@ -29,7 +30,8 @@ const (
 // Gain follows the loudness of speech, not of pauses: only frames that stand out
 // of the room's noise count, those far below the voice's own level hardly do, and
 // in between gain stays where it is. It moves slowly, but for a frame that would
-// clip: then it is down within that frame.
+// clip: then it is down within that frame, and back soon after, so that a knock on
+// the table does not take a quiet voice away.
 type Strip struct {
 	channels int
 
@@ -38,6 +40,7 @@ type Strip struct {
 	loudness float64 // estimated level of this voice in dBFS, before gain
 	heard    int     // frames that loudness was made from
 	gainDB   float64
+	duckDB   float64 // taken from gain on top, for a peak
 	applied  float64 // factor at the end of the last frame
 
 	left    int // frames to go until silent
@@ -66,7 +69,7 @@ func (s *Strip) LevelDB() float32 { return float32(s.levelDB) }
 func (s *Strip) PeakDB() float32 { return float32(s.peakDB) }
 
 // GainDB returns the gain in use.
-func (s *Strip) GainDB() float32 { return float32(s.gainDB) }
+func (s *Strip) GainDB() float32 { return float32(s.gainDB - s.duckDB) }
 
 // Audible reports whether the last frame is part of the mix: it has sound, or
 // the last sound was less than a second ago.
@@ -105,11 +108,15 @@ func (s *Strip) listen(level float64) {
 	const (
 		settled  = 2 * FramesPerSec // frames until the estimate is as slow as it gets
 		relative = 12               // dB: quieter frames are the ends of words
+		burst    = 10               // dB: louder frames count as this much louder, a knock is no voice
 		sinking  = 2.0 / FramesPerSec
 	)
 	if s.heard > 0 && level < s.loudness-relative {
 		s.loudness -= sinking // but if nothing louder comes, this is the voice now
 		return
+	}
+	if s.heard > settled/4 {
+		level = min(level, s.loudness+burst)
 	}
 	if s.heard < settled {
 		s.heard++
@@ -131,20 +138,28 @@ func (s *Strip) steer(sound bool, peak float64) {
 		want = min(want, max(0, noiseMostDB-s.noise.level()))
 		s.gainDB += min(max(want-s.gainDB, -downPerSec/float64(FramesPerSec)), upPerSec/float64(FramesPerSec))
 	}
-	if loud := peak * gainOf(s.gainDB); loud > clipPeak {
-		s.gainDB = max(s.gainDB-20*math.Log10(loud/clipPeak), -gainMostDB)
+	s.duckDB = max(0, s.duckDB-duckBack/float64(FramesPerSec))
+	if loud := peak * gainOf(s.gainDB-s.duckDB); loud > clipPeak {
+		s.duckDB = min(s.duckDB+20*math.Log10(loud/clipPeak), s.gainDB+gainMostDB)
 	}
 }
 
 // apply multiplies the frame by the gain, on a ramp from that of the frame
-// before, and returns the mean square of the result.
+// before, and returns the mean square of the result. The ramp lasts a frame, but
+// to get under a peak it is short.
 func (s *Strip) apply(frame []float32) float64 {
-	to := gainOf(s.gainDB)
-	gain, step := s.applied, (to-s.applied)/FrameSamples
+	to, gain, over := gainOf(s.gainDB-s.duckDB), s.applied, FrameSamples
+	if to < gain*0.95 {
+		over = ramp
+	}
+	step := (to - gain) / float64(over)
 	s.applied = to
 	var sum float64
 	for i := 0; i+s.channels <= len(frame); i += s.channels {
-		gain += step
+		if over > 0 {
+			gain += step
+			over--
+		}
 		for c := i; c < i+s.channels; c++ {
 			frame[c] *= float32(gain)
 			sum += float64(frame[c]) * float64(frame[c])
@@ -173,14 +188,14 @@ func (s *Strip) decide(frame []float32, sound bool) {
 	}
 	switch {
 	case !was && s.left > 0:
-		s.fade(frame[:rampFrames*s.channels], 0, 1)
+		s.fade(frame[:ramp*s.channels], 0, 1)
 	case s.left == 1: // the last frame that is heard, unless sound comes
-		s.fade(frame[len(frame)-rampFrames*s.channels:], 1, 0)
+		s.fade(frame[len(frame)-ramp*s.channels:], 1, 0)
 	}
 }
 
 func (s *Strip) fade(part []float32, from, to float32) {
-	step := (to - from) / rampFrames
+	step := (to - from) / ramp
 	for i := 0; i+s.channels <= len(part); i += s.channels {
 		for c := i; c < i+s.channels; c++ {
 			part[c] *= from
@@ -212,7 +227,9 @@ type noiseFloor struct {
 	n           int
 }
 
-func (f *noiseFloor) reset() { *f = noiseFloor{before: floorDB} }
+// reset starts with no idea: until there is a pause, what is heard may all be
+// noise, and gain waits.
+func (f *noiseFloor) reset() { *f = noiseFloor{before: 0} }
 
 func (f *noiseFloor) add(level float64) {
 	if f.n == 0 || level < f.now {

@@ -143,6 +143,27 @@ func TestFECBringsBackALostPacket(t *testing.T) {
 	}
 }
 
+func TestHasFECTellsPacketsWithACopyFromOthers(t *testing.T) {
+	in := chirp(50 * opus.FrameSamples)
+	count := func(o opus.EncoderOptions) (n int) {
+		for _, p := range encodeAll(t, o, in) {
+			if opus.HasFEC(p) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(opus.EncoderOptions{Bitrate: 24000, FEC: true, LossPercent: 20}); n < 40 {
+		t.Errorf("with FEC %d of 50 packets have a copy", n)
+	}
+	if n := count(opus.EncoderOptions{Bitrate: 24000}); n != 0 {
+		t.Errorf("without FEC %d of 50 packets have a copy", n)
+	}
+	if n := count(opus.EncoderOptions{Bitrate: 96000, Music: true}); n != 0 {
+		t.Errorf("of music %d of 50 packets have a copy", n)
+	}
+}
+
 func TestSilenceIsSilence(t *testing.T) {
 	for channels := 1; channels <= 2; channels++ {
 		p := opus.Silence(channels)
@@ -210,6 +231,7 @@ func FuzzDuration(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		want, err := opus.Duration(packet)
+		opus.HasFEC(packet)
 		if err == nil && (want <= 0 || want > opus.MaxSamples) {
 			t.Fatalf("Duration(%x) = %d", packet, want)
 		}

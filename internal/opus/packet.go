@@ -56,3 +56,28 @@ func Silence(channels int) []byte {
 	}
 	return []byte{0xf8, 0xff, 0xfe}
 }
+
+// HasFEC reports whether a packet carries a coarse copy of the one before it:
+// the LBRR flag of its first SILK frame (RFC 6716, section 4.2.4), which follows
+// one voice activity bit for each 20 ms.
+func HasFEC(packet []byte) bool {
+	if len(packet) < 2 || packet[0]>>3 >= 16 { // CELT carries none
+		return false
+	}
+	head := packet[1:]
+	switch packet[0] & 3 {
+	case 1:
+	case 2: // one or two bytes of frame length come first
+		head = packet[min(2, len(packet)):]
+		if packet[1] >= 252 {
+			head = packet[min(3, len(packet)):]
+		}
+	case 3: // rare in RTP; the decoder finds out by itself
+		return true
+	}
+	if len(head) == 0 {
+		return false
+	}
+	active := max(frameSamples(packet[0])/FrameSamples, 1)
+	return head[0]&(0x80>>active) != 0
+}
