@@ -39,7 +39,7 @@ func voices() []voice {
 	return []voice{
 		{"demo/host.ogg", "Ruth Adeyemi", space.Host},
 		{"demo/councillor.ogg", "Cllr Daniel Price", space.Speaker},
-		{"demo/caller.ogg", "Thomas, Mill Lane", space.Caller},
+		{"demo/caller.ogg", "Thomas, Mill Lane", space.Speaker},
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"hustings/internal/web"
+	"hustings/internal/split"
 )
 
 // door is the port: TCP for HTTP and ICE, and the address of UDP beside it.
@@ -41,10 +41,10 @@ func openDoor(ctx context.Context, o Options, dir *folder, log *slog.Logger) (*d
 		cancel()
 		return nil, err
 	}
-	split := web.NewSplit(d.tcp)
-	d.ice, d.http = split.ICE(), split
+	port := split.New(d.tcp)
+	d.ice, d.http = port.ICE(), port
 	if conf != nil {
-		d.http = tls.NewListener(split, conf)
+		d.http = tls.NewListener(port, conf)
 	}
 	return d, nil
 }
