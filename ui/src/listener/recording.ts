@@ -1,5 +1,7 @@
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import type { PlayerState } from '../live/player.ts';
+import type { Pulse, Tally } from '../shared/space.ts';
+import { unroll, type Moment } from './timeline.ts';
 
 /** A named place in a recording; `start` in seconds. */
 export interface Chapter {
@@ -11,6 +13,9 @@ export interface Chapter {
 export interface RecordingInfo {
   length: number;
   chapters: Chapter[];
+  tally: Tally | null;
+  /** The pulse at each of its changes. */
+  pulses: { start: number; pulse: Partial<Pulse> }[];
 }
 
 /** Milliseconds between two tries: a recording is up within a second of the end. */
@@ -74,6 +79,12 @@ export class RecordingPlayer {
     return this.info.value?.chapters.findLast((chapter) => chapter.start <= position);
   }
 
+  /** The pulse at the position: who was on stage and spoke. */
+  readonly pulse = computed(() => {
+    const at = this.position.value;
+    return this.info.value?.pulses.findLast((moment) => moment.start <= at)?.pulse ?? null;
+  });
+
   private measured(): void {
     if (Number.isFinite(this.audio.duration)) this.length.value = this.audio.duration;
   }
@@ -85,9 +96,14 @@ export class RecordingPlayer {
       setTimeout(() => void this.load(), RETRY);
       return;
     }
-    const info = (await response.json()) as Partial<RecordingInfo>;
-    this.info.value = { length: info.length ?? 0, chapters: info.chapters ?? [] };
-    this.length.value ||= info.length ?? 0;
+    const told = (await response.json()) as { length: number; chapters?: Chapter[]; tally?: Tally; timeline?: Moment[] };
+    this.info.value = {
+      length: told.length,
+      chapters: told.chapters ?? [],
+      tally: told.tally ?? null,
+      pulses: unroll(told.timeline ?? []),
+    };
+    this.length.value ||= told.length;
     const mp4 = this.audio.canPlayType('audio/mp4; codecs="opus"') !== '';
     this.audio.src = mp4 ? this.files.mp4 : this.files.ogg;
   }

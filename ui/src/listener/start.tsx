@@ -25,7 +25,8 @@ function ToCome({ at, starts }: Props & { starts: string | null }) {
   return (
     <div class="stack">
       <p data-testid="when">
-        {when(starts)} <span class="soft">· your local time</span>
+        {when(starts)}
+        <span class="soft small block">Shown in your time zone</span>
       </p>
       {moved && (
         <p class="note" data-kind="hold" data-testid="rescheduled">

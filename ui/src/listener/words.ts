@@ -24,6 +24,7 @@ export interface Words {
 
 const LISTEN = { label: 'Listen', does: 'listen' } as const;
 const STOP = { label: 'Stop', does: 'stop' } as const;
+const STOP_WAITING = { label: 'Stop waiting', does: 'stop' } as const;
 
 /** The words for a situation: what is so, and what comes next. */
 export function wordsFor(now: Situation): Words {
@@ -78,7 +79,7 @@ function beforeDoors(now: Situation): Words {
     detail: late
       ? 'The hosts are getting ready. Keep this page open: the sound begins by itself.'
       : 'Keep this page open and your volume up: it begins by itself.',
-    button: STOP,
+    button: STOP_WAITING,
   };
 }
 

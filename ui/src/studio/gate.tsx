@@ -87,6 +87,7 @@ function OwnerGate({ at }: { at: Studio }) {
 
   return (
     <Notice title="Take the host’s seat" testid="gate-owner">
+      <p class="soft">You are signed in as this server’s owner. In the studio you set up your microphone, invite others and run the event.</p>
       <form class="stack" onSubmit={(event) => void submit(event)}>
         <div class="field">
           <label for="name">Your name, as the audience sees it</label>

@@ -29,7 +29,7 @@ export function Invites({ room }: Props) {
   return (
     <section class="card" aria-label="Invitations" data-testid="invites">
       <h2>Invite to the stage</h2>
-      <p class="soft small">Each link is one seat, and opens this studio with no account. Send it to that person only.</p>
+      <p class="soft small">Each link is one seat, and opens this studio with no account. The audience sees the name. Send it to that person only.</p>
       <InviteForm make={(role, name) => attempt(async () => void (await room.invite(role, name)))} />
       {refusal.value && (
         <p class="note" data-kind="trouble" role="alert">
@@ -64,7 +64,7 @@ function InviteForm({ make }: { make: (role: Role, name: string) => Promise<bool
   return (
     <form class="invite-form" onSubmit={(event) => void submit(event)}>
       <div class="field">
-        <label for="invite-name">Name, as the audience sees it</label>
+        <label for="invite-name">Name</label>
         <input class="input" id="invite-name" name="name" required maxLength={80} autoComplete="off" data-testid="invite-name" />
       </div>
       <div class="field">

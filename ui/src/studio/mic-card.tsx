@@ -1,3 +1,4 @@
+import { useComputed } from '@preact/signals';
 import { Icon } from '../shared/icons.tsx';
 import type { Processing } from './mic.ts';
 import { Meter } from './meter.tsx';
@@ -59,9 +60,14 @@ function Chosen({ room }: Props) {
   );
 }
 
+function bandOf(level: number): 'loud' | 'right' | 'low' {
+  if (level > -3) return 'loud';
+  return level < -45 ? 'low' : 'right';
+}
+
 function LevelWords({ room }: Props) {
-  const level = room.mic.level.value;
-  const words = level > -3 ? 'Too loud: move back a little.' : level < -50 ? 'Say something: the bar should move.' : 'This sounds right.';
+  const level = useComputed(() => bandOf(room.mic.recent.value)).value;
+  const words = { loud: 'Too loud: move back a little.', low: 'Say something: the bar should move.', right: 'This sounds right.' }[level];
   return <span class="soft small">{words}</span>;
 }
 

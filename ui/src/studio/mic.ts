@@ -10,6 +10,9 @@ export interface Processing {
   autoGainControl: boolean;
 }
 
+/** dB by which the loudest of the last seconds sinks at each look, 15 times a second. */
+const FALL = 0.5;
+
 const CHOICE = 'hustings.microphone';
 
 /**
@@ -26,6 +29,8 @@ export class Microphone {
   readonly stream = signal<MediaStream | null>(null);
   /** Loudness in dBFS, some times a second; -100 is silence. */
   readonly level = signal(-100);
+  /** The loudest of the last seconds, for words that do not flicker. */
+  readonly recent = signal(-100);
 
   private context: AudioContext | null = null;
   private unplug: () => void = () => {};
@@ -71,6 +76,7 @@ export class Microphone {
     this.stream.peek()?.getTracks().forEach((track) => track.stop());
     this.stream.value = null;
     this.level.value = -100;
+    this.recent.value = -100;
   }
 
   private constraints(): MediaTrackConstraints {
@@ -109,7 +115,9 @@ export class Microphone {
     const samples = new Float32Array(analyser.fftSize);
     this.metering = window.setInterval(() => {
       analyser.getFloatTimeDomainData(samples);
-      this.level.value = dBFS(samples);
+      const level = dBFS(samples);
+      this.level.value = level;
+      this.recent.value = Math.max(level, this.recent.peek() - FALL);
     }, 66);
   }
 }

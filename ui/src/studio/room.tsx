@@ -32,8 +32,7 @@ export function RoomView({ room }: Props) {
       <OnAir room={room} />
       <div class="room-main">
         <Join room={room} />
-        {!over && <OnStage room={room} />}
-        {!over && <MicCard room={room} />}
+        {!over && <Cards room={room} />}
       </div>
       <div class="room-side">
         {room.moderates.value && <Run room={room} />}
@@ -42,6 +41,12 @@ export function RoomView({ room }: Props) {
       </div>
     </main>
   );
+}
+
+/** First the microphone, until one is on stage; then the others on stage. */
+function Cards({ room }: Props) {
+  const cards = [<MicCard key="mic" room={room} />, <OnStage key="stage" room={room} />];
+  return <>{room.seat.joined.value ? cards.reverse() : cards}</>;
 }
 
 function Figures({ room }: Props) {
