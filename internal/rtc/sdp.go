@@ -2,6 +2,7 @@ package rtc
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -88,6 +89,28 @@ func flows(m *sdp.MediaDescription, d Direction) bool {
 		return !inactive && !recvonly
 	}
 	return !inactive && !sendonly
+}
+
+// oneWay says of each audio section that it goes our way only, which is all that we
+// answer. It also says so where the offer left it open, which means both (RFC 8866,
+// section 6.7) and which pion takes for no direction at all.
+func oneWay(offer string, d Direction) (string, error) {
+	var s sdp.SessionDescription
+	if err := s.UnmarshalString(offer); err != nil {
+		return "", err
+	}
+	theirs := "sendonly"
+	if d == WHEP {
+		theirs = "recvonly"
+	}
+	for _, m := range s.MediaDescriptions {
+		if m.MediaName.Media == "audio" && flows(m, d) {
+			m.Attributes = slices.DeleteFunc(m.Attributes, func(a sdp.Attribute) bool { return a.Key == "sendrecv" || a.Key == theirs })
+			m.WithPropertyAttribute(theirs)
+		}
+	}
+	text, err := s.Marshal()
+	return string(text), err
 }
 
 func hasOpus(m *sdp.MediaDescription) bool {

@@ -138,29 +138,35 @@ func (s *Session) spawn(f func()) {
 //
 // Errors: Invalid for an offer that pion can't take; Internal when it took too long.
 func (s *Session) Answer(ctx context.Context, offer string) (string, error) {
+	offer, err := oneWay(offer, s.opts.Direction)
+	if err != nil {
+		return "", s.unfit(err)
+	}
 	s.negotiating.Lock()
 	defer s.negotiating.Unlock()
 	return s.negotiate(ctx, offer)
 }
 
+// unfit is the error of an offer that looked well and isn't.
+func (s *Session) unfit(err error) error {
+	return &space.Error{Kind: space.Invalid, Detail: "the offer can't be used; " + s.opts.Direction.wants(), Err: err}
+}
+
 func (s *Session) negotiate(ctx context.Context, offer string) (string, error) {
-	invalid := func(err error) error {
-		return &space.Error{Kind: space.Invalid, Detail: "the offer can't be used; " + s.opts.Direction.wants(), Err: err}
-	}
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
-		return "", invalid(err)
+		return "", s.unfit(err)
 	}
 	if err := s.prefer(); err != nil {
-		return "", invalid(err)
+		return "", s.unfit(err)
 	}
 	// Made here and not earlier: after a restart pion gathers as soon as it has the offer.
 	gathered := webrtc.GatheringCompletePromise(s.pc)
 	answer, err := s.pc.CreateAnswer(nil)
 	if err != nil {
-		return "", invalid(err)
+		return "", s.unfit(err)
 	}
 	if err := s.pc.SetLocalDescription(answer); err != nil {
-		return "", invalid(err)
+		return "", s.unfit(err)
 	}
 	timer := time.NewTimer(answerWithin)
 	defer timer.Stop()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -454,4 +455,38 @@ func BenchmarkTick(b *testing.B) {
 			b.ReportMetric(100*b.Elapsed().Seconds()/float64(b.N)/tickTime.Seconds(), "%core")
 		})
 	}
+}
+
+// BenchmarkMouthToEar prints how long it takes from a sound at one microphone to
+// the same sound at another person's ear, over WHIP, the loop and WHEP on this
+// machine: from the sample's own time, so with the 20 ms that its packet takes to
+// fill, up to the packet's arrival, so without the listener's own jitter buffer.
+func BenchmarkMouthToEar(b *testing.B) {
+	r := newRig(b, nil)
+	if err := r.Put(liveSpace("clock")); err != nil {
+		b.Fatal(err)
+	}
+	clicks := make(chan time.Time, 10000)
+	ears := r.listen(b, invite("clock", "bob", space.Speaker), callerOptions{})
+	mouth := r.speak(b, invite("clock", "ann", space.Host), callerOptions{clicks: clicks})
+	until(b, "sound", func() bool { return len(ears.heard()) > 0 && len(r.Stage("clock").Heard) > 0 })
+	var heard []time.Time
+	for b.Loop() {
+		heard = append(heard, ears.click(b))
+	}
+	mouth.close()
+	close(clicks)
+	var said []time.Time
+	for at := range clicks {
+		said = append(said, at)
+	}
+	var delays []time.Duration
+	for _, at := range heard {
+		next, _ := slices.BinarySearchFunc(said, at, time.Time.Compare)
+		delays = append(delays, at.Sub(said[max(next, 1)-1])+tickTime)
+	}
+	slices.Sort(delays)
+	b.ReportMetric(float64(delays[len(delays)/2].Milliseconds()), "ms-median")
+	b.ReportMetric(float64(delays[len(delays)*95/100].Milliseconds()), "ms-p95")
+	b.ReportMetric(0, "ns/op")
 }

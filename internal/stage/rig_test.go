@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,7 @@ type rig struct {
 	log *blockLog
 }
 
-func newRig(t *testing.T, change func(*Options)) *rig {
+func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
 	r := &rig{log: newBlockLog()}
 	o := Options{UDP: "127.0.0.1:0", Publish: r.log.publish}
@@ -118,7 +119,7 @@ func (l *blockLog) wait(t *testing.T, n int) []*programme.Block {
 }
 
 // until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(8 * time.Second)
 	for !ok() {
@@ -209,7 +210,7 @@ func decodeRung(t *testing.T, blocks []*programme.Block, rung programme.Rung) []
 
 // caller is a person's browser: a pion client with one seat.
 type caller struct {
-	t   *testing.T
+	t   testing.TB
 	pc  *webrtc.PeerConnection
 	ses Session
 
@@ -217,17 +218,19 @@ type caller struct {
 	stop  chan struct{}
 	done  sync.WaitGroup
 
-	mu  sync.Mutex // guards pcm
-	pcm []float32  // heard, mono
-	seq []uint16
+	mu   sync.Mutex  // guards pcm
+	pcm  []float32   // heard, mono
+	loud []time.Time // when packets with a click came, one for each click
 }
 
 type callerOptions struct {
 	red, tcp bool
+	video    bool
 	hertz    float64
+	clicks   chan<- time.Time // instead of a tone: when each click was said
 }
 
-func newCaller(t *testing.T, o callerOptions) *caller {
+func newCaller(t testing.TB, o callerOptions) *caller {
 	t.Helper()
 	var engine webrtc.SettingEngine
 	engine.SetIncludeLoopbackCandidate(true)
@@ -240,7 +243,8 @@ func newCaller(t *testing.T, o callerOptions) *caller {
 	engine.LoggerFactory = silentLogs{}
 	var media webrtc.MediaEngine
 	opusCodec := webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
-		MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=0;usedtx=1"}, PayloadType: 109}
+		MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;usedtx=1",
+		RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}}}, PayloadType: 109}
 	redCodec := webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
 		MimeType: "audio/red", ClockRate: 48000, Channels: 2, SDPFmtpLine: "109/109"}, PayloadType: 61}
 	if err := media.RegisterCodec(opusCodec, webrtc.RTPCodecTypeAudio); err != nil {
@@ -248,6 +252,12 @@ func newCaller(t *testing.T, o callerOptions) *caller {
 	}
 	if o.red {
 		if err := media.RegisterCodec(redCodec, webrtc.RTPCodecTypeAudio); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.video {
+		vp8 := webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, PayloadType: 96}
+		if err := media.RegisterCodec(vp8, webrtc.RTPCodecTypeVideo); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -308,7 +318,7 @@ func (c *caller) accept(answer string) {
 }
 
 // speak sends a tone by WHIP.
-func (r *rig) speak(t *testing.T, inv space.Invite, o callerOptions) *caller {
+func (r *rig) speak(t testing.TB, inv space.Invite, o callerOptions) *caller {
 	t.Helper()
 	c := newCaller(t, o)
 	mime := webrtc.MimeTypeOpus
@@ -323,18 +333,18 @@ func (r *rig) speak(t *testing.T, inv space.Invite, o callerOptions) *caller {
 		t.Fatal(err)
 	}
 	c.accept(c.ses.Answer)
-	c.done.Go(func() { c.send(o.hertz) })
+	c.done.Go(func() { c.send(o) })
 	return c
 }
 
 // send sends 20 ms packets of a tone in real time.
-func (c *caller) send(hertz float64) {
+func (c *caller) send(o callerOptions) {
 	enc, err := opus.NewEncoder(opus.EncoderOptions{Channels: 1, Bitrate: 32000})
 	if err != nil {
 		c.t.Error(err)
 		return
 	}
-	src := tone{hertz: hertz, level: 0.3}
+	src := tone{hertz: o.hertz, level: 0.3}
 	frame := make([]float32, mix.FrameSamples)
 	packet := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 109}}
 	buffer := make([]byte, opus.MaxBytes)
@@ -346,7 +356,10 @@ func (c *caller) send(hertz float64) {
 			return
 		case <-ticker.C:
 		}
-		src.next(frame, 1)
+		if src.next(frame, 1); o.clicks != nil && int(packet.SequenceNumber)%int(clickEvery/tickTime) == 0 {
+			(&tone{hertz: 1500, level: 0.9}).next(frame[:240], 1)
+			o.clicks <- time.Now()
+		}
 		n, err := enc.Encode(frame, buffer)
 		if err != nil {
 			c.t.Error(err)
@@ -360,7 +373,7 @@ func (c *caller) send(hertz float64) {
 }
 
 // listen hears the stage by WHEP.
-func (r *rig) listen(t *testing.T, inv space.Invite, o callerOptions) *caller {
+func (r *rig) listen(t testing.TB, inv space.Invite, o callerOptions) *caller {
 	t.Helper()
 	c := newCaller(t, o)
 	if _, err := c.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeAudio, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
@@ -398,9 +411,33 @@ func (c *caller) hear(track *webrtc.TrackRemote) {
 		}
 		c.mu.Lock()
 		c.pcm = append(c.pcm, frame[:n]...)
-		c.seq = append(c.seq, packet.SequenceNumber)
+		if click(frame[:n]) && (len(c.loud) == 0 || time.Since(c.loud[len(c.loud)-1]) > clickEvery/2) {
+			c.loud = append(c.loud, time.Now())
+		}
 		c.mu.Unlock()
 	}
+}
+
+// clickEvery is the time between clicks.
+const clickEvery = 240 * time.Millisecond
+
+// click reports whether a click begins in the frame.
+func click(pcm []float32) bool {
+	return slices.ContainsFunc(pcm, func(v float32) bool { return v > 0.1 })
+}
+
+// click waits for the next click and returns when it came.
+func (c *caller) click(t testing.TB) (at time.Time) {
+	until(t, "a click", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.loud) == 0 {
+			return false
+		}
+		at, c.loud = c.loud[0], c.loud[1:]
+		return true
+	})
+	return at
 }
 
 // heard returns what came in since the last call.
@@ -408,7 +445,7 @@ func (c *caller) heard() []float32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	pcm := c.pcm
-	c.pcm = nil
+	c.pcm, c.loud = nil, nil
 	return pcm
 }
 
