@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/pion/webrtc/v4"
+	dto "github.com/prometheus/client_model/go"
 
 	"hustings/internal/space"
 )
@@ -39,7 +40,13 @@ func TestAnswerTakesREDFirstAndAsksForFEC(t *testing.T) {
 			t.Errorf("the answer has no %q:\n%s", want, c.ses.Answer)
 		}
 	}
-	until(t, "sound", func() bool { return len(r.Stage("red").Heard) == 1 })
+	until(t, "lost packets that came back by RED", func() bool {
+		var red dto.Metric
+		if err := r.own.metrics.audio.WithLabelValues("red").Write(&red); err != nil {
+			t.Fatal(err)
+		}
+		return red.Counter.GetValue() >= 5
+	})
 }
 
 // TestABroadcastToolsOfferHasVideoToo is how OBS offers: the sound is taken, the

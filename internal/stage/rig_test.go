@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -322,6 +323,9 @@ func (r *rig) speak(t testing.TB, inv space.Invite, o callerOptions) *caller {
 	t.Helper()
 	c := newCaller(t, o)
 	mime := webrtc.MimeTypeOpus
+	if o.red {
+		mime = "audio/red"
+	}
 	var err error
 	if c.track, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 48000, Channels: 2}, "mic", "mic"); err != nil {
 		t.Fatal(err)
@@ -348,6 +352,7 @@ func (c *caller) send(o callerOptions) {
 	frame := make([]float32, mix.FrameSamples)
 	packet := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 109}}
 	buffer := make([]byte, opus.MaxBytes)
+	var earlier []byte
 	ticker := time.NewTicker(tickTime)
 	defer ticker.Stop()
 	for {
@@ -367,9 +372,24 @@ func (c *caller) send(o callerOptions) {
 		}
 		packet.SequenceNumber++
 		packet.Timestamp += mix.FrameSamples
-		packet.Payload = buffer[:n]
+		if packet.Payload = buffer[:n]; o.red {
+			packet.Payload, earlier = redundant(earlier, buffer[:n]), slices.Clone(buffer[:n])
+			if packet.SequenceNumber%5 == 0 {
+				continue // lost on the way
+			}
+		}
 		_ = c.track.WriteRTP(&packet)
 	}
+}
+
+// redundant packs a packet and the one before it as RED (RFC 2198, section 3).
+func redundant(earlier, now []byte) []byte {
+	if len(earlier) == 0 {
+		return append([]byte{109}, now...)
+	}
+	head := uint32(1)<<31 | 109<<24 | mix.FrameSamples<<10 | uint32(len(earlier))
+	red := binary.BigEndian.AppendUint32(nil, head)
+	return append(append(append(red, 109), earlier...), now...)
 }
 
 // listen hears the stage by WHEP.
