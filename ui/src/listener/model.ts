@@ -2,9 +2,10 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import { PlainPlayer, playsOgg } from '../live/plain.ts';
 import { StreamPlayer, type Player } from '../live/player.ts';
 import { probe } from '../live/sink.ts';
-import { onAir, type Phase, type PulseSeat, type Space } from '../shared/space.ts';
+import { onAir, type Phase, type Pulse, type PulseSeat, type Space } from '../shared/space.ts';
 import { call, Problem } from '../shared/api.ts';
 import { timeOfDay } from '../shared/time.ts';
+import { RecordingPlayer } from './recording.ts';
 import { replacedStart } from './announced.ts';
 import { watchSpace } from './watch.ts';
 import { wordsFor, type Words } from './words.ts';
@@ -22,15 +23,18 @@ export class Listening {
   readonly now = signal(Date.now());
   readonly volume = signal(1);
   readonly muted = signal(false);
+  private readonly glimpse = signal<Pulse | null>(null);
   readonly player: Player;
+  /** What takes the player's place after the end. */
+  readonly recording = signal<RecordingPlayer | null>(null);
   readonly audio = new Audio();
 
   constructor(
     readonly id: string,
     initial: Space | null,
   ) {
-    this.space.value = initial;
     this.player = this.choosePlayer();
+    this.learn(initial);
     setInterval(() => (this.now.value = Date.now()), 1000);
     watchSpace(id, () => this.startsIn.peek(), () => this.needsLook(), (space) => this.learn(space));
     effect(() => {
@@ -40,13 +44,16 @@ export class Listening {
     effect(() => {
       if (this.player.state.value === 'over') void this.refresh();
     });
+    effect(() => {
+      if (this.phase.value === 'ended' && !this.recording.peek()) this.recording.value = new RecordingPlayer(id);
+    });
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden && this.needsLook()) void this.refresh();
     });
   }
 
   /** The stream's word, as heard, goes before the API's, which was asked a while ago. */
-  private readonly pulse = computed(() => this.player.pulse.value);
+  private readonly pulse = computed(() => this.player.pulse.value ?? this.glimpse.value);
 
   readonly phase = computed<Phase>(() => {
     const told = this.pulse.value?.phase ?? this.space.value?.phase ?? 'scheduled';
@@ -58,14 +65,15 @@ export class Listening {
   readonly title = computed(() => this.pulse.value?.title ?? this.space.value?.title ?? '');
   readonly startsAt = computed(() => this.pulse.value?.starts_at ?? this.space.value?.starts_at ?? null);
   readonly startsIn = computed(() => (this.startsAt.value ? Date.parse(this.startsAt.value) - this.now.value : null));
-  readonly tally = computed(() => this.pulse.value?.tally ?? this.space.value?.tally ?? null);
+  readonly tally = computed(() => this.recording.value?.info.value?.tally ?? this.pulse.value?.tally ?? this.space.value?.tally ?? null);
 
   /** The start that the present one replaced; null if this browser was told none. */
   readonly movedFrom = computed(() => (this.startsAt.value ? replacedStart(this.id, this.startsAt.value, localStorage) : null));
 
   readonly voices = computed<Voice[]>(() => {
-    const speaking = new Set(this.pulse.value?.speaking ?? []);
-    return Object.entries(this.pulse.value?.seats ?? {}).map(([id, seat]) => ({ ...seat, id, speaking: speaking.has(id) && !seat.muted }));
+    const pulse = this.recording.value?.pulse.value ?? this.pulse.value;
+    const speaking = new Set(pulse?.speaking ?? []);
+    return Object.entries(pulse?.seats ?? {}).map(([id, seat]) => ({ ...seat, id, speaking: speaking.has(id) && !seat.muted }));
   });
 
   readonly words = computed<Words>(() => {
@@ -95,13 +103,23 @@ export class Listening {
     }
   }
 
+  /** Who is on stage, for those who have not pressed the button. Who speaks now would be old news before it is shown. */
+  private async peekAtStage(): Promise<void> {
+    const response = await fetch(`/live/${encodeURIComponent(this.id)}/pulse`).catch(() => null);
+    if (response?.ok && !this.hears()) this.glimpse.value = { ...((await response.json()) as Pulse), speaking: [] };
+  }
+
   private learn(space: Space | null): void {
     batch(() => {
       this.space.value = space;
+      this.glimpse.value = null;
       // Without a stream there is no newer word than this.
       if (!this.hears()) this.player.pulse.value = null;
     });
-    if (space && onAir(space.phase)) this.player.doorsOpened();
+    if (space && onAir(space.phase)) {
+      this.player.doorsOpened();
+      void this.peekAtStage();
+    }
     if (space?.phase === 'cancelled' && this.player.state.peek() === 'waiting') this.player.stop();
   }
 

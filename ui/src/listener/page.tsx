@@ -16,6 +16,7 @@ export function ListenerPage({ at }: Props) {
     document.title = `${at.title.value} · Hustings`;
   });
   const phase = at.phase.value;
+  const recording = at.recording.value;
   const description = at.space.value?.description;
   if (at.space.value === null) return <MissingPage />;
   return (
@@ -32,7 +33,7 @@ export function ListenerPage({ at }: Props) {
           <h1 data-testid="title">{at.title.value}</h1>
           <Start at={at} />
         </div>
-        <div class="event-sound">{phase === 'ended' ? <RecordingCard at={at} /> : <PlayerCard at={at} />}</div>
+        <div class="event-sound">{recording ? <RecordingCard rec={recording} /> : <PlayerCard at={at} />}</div>
         <Voices at={at} />
         <div class="event-about stack">
           {description && (

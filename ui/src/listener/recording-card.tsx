@@ -1,16 +1,13 @@
-import { useMemo } from 'preact/hooks';
 import { Icon } from '../shared/icons.tsx';
 import { clock, clockWords } from '../shared/time.ts';
-import type { Listening } from './model.ts';
-import { RecordingPlayer } from './recording.ts';
+import type { RecordingPlayer } from './recording.ts';
 
 type Props = { rec: RecordingPlayer };
 
 const SPEEDS = [1, 1.25, 1.5, 2];
 
 /** Takes the place of the live player after the end. */
-export function RecordingCard({ at }: { at: Listening }) {
-  const rec = useMemo(() => new RecordingPlayer(at.id), [at]);
+export function RecordingCard({ rec }: Props) {
   const ready = rec.info.value !== null;
   const playing = rec.state.value === 'playing' || rec.state.value === 'buffering';
   return (

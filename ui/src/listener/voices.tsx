@@ -6,7 +6,7 @@ import type { Listening, Voice } from './model.ts';
 export function Voices({ at }: { at: Listening }) {
   const phase = at.phase.value;
   const voices = at.voices.value;
-  if (phase !== 'open' && phase !== 'live') return null;
+  if (phase === 'scheduled' || phase === 'cancelled' || (phase === 'ended' && voices.length === 0)) return null;
   return (
     <section class="card event-stage" aria-label="On stage" data-testid="voices">
       <h2>On stage</h2>
