@@ -89,6 +89,10 @@ type Stats struct {
 // slots is how many packets fit: more than a second of the shortest ones.
 const slots = 128
 
+// usualPayload is the room that a slot has for a payload before it must grow, so
+// that it hardly ever does: 20 ms at 100 kb/s, in bytes.
+const usualPayload = 256
+
 // Buffer is the jitter buffer of one stream. It is not safe for concurrent use,
 // and allocates nothing once its slots have held a packet each.
 type Buffer struct {
@@ -270,7 +274,11 @@ func (b *Buffer) store(at position, p Packet) bool {
 		}
 		return false
 	}
-	payload := append(s.packet.Payload[:0], p.Payload...)
+	payload := s.packet.Payload[:0]
+	if cap(payload) < len(p.Payload) {
+		payload = make([]byte, 0, max(len(p.Payload), usualPayload))
+	}
+	payload = append(payload, p.Payload...)
 	s.full, s.at, s.packet = true, at, p
 	s.packet.Payload = payload
 	b.count++

@@ -43,9 +43,12 @@ type EncoderOptions struct {
 	Music       bool // tune for any sound instead of for speech
 }
 
-// DefaultComplexity is where more work stops being heard in speech at the rates
-// in use here, and thirteen encoders still fit in a third of a core.
-const DefaultComplexity = 5
+// Complexities. A frame of speech costs about half as much at DefaultComplexity
+// as at BestComplexity, which also tells speech from music by itself.
+const (
+	DefaultComplexity = 5 // for encoders that are many: one for each person on a stage
+	BestComplexity    = 9 // for those that are few and heard by all; 10 is no better
+)
 
 // Encoder turns frames of 20 ms into packets. It is for one goroutine at a time.
 type Encoder struct {

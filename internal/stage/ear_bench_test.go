@@ -2,8 +2,12 @@ package stage
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/pion/rtp"
 
 	"hustings/internal/mix"
 	"hustings/internal/opus"
@@ -37,19 +41,48 @@ func newChain(b *testing.B, seats int) *chain {
 		return enc
 	}
 	for range seats {
-		d.mouths = append(d.mouths, speak(b, 2, opus.EncoderOptions{Bitrate: 32000, FEC: true, LossPercent: 5}))
+		d.mouths = append(d.mouths, babble(b, 5))
 		e := newTestEar(b, 1)
 		e.now = func() time.Time { return d.now }
 		d.ears = append(d.ears, e)
 		d.strips = append(d.strips, mix.NewStrip(1))
-		d.own = append(d.own, encoder(opus.EncoderOptions{Bitrate: monitorMono, Music: true}))
+		d.own = append(d.own, encoder(opus.EncoderOptions{Bitrate: monitorMono}))
 		d.limits = append(d.limits, mix.NewLimiter(1))
 	}
 	d.limits = append(d.limits, mix.NewLimiter(1))
 	for r := programme.Rung48; r < programme.Rungs; r++ {
-		d.rungs = append(d.rungs, encoder(opus.EncoderOptions{Bitrate: r.Bitrate(false), Music: r == programme.Rung48}))
+		d.rungs = append(d.rungs, encoder(opus.EncoderOptions{Bitrate: r.Bitrate(false), Complexity: opus.BestComplexity}))
 	}
 	return d
+}
+
+// babble is like speak, with harmonics and breath: as costly to code as speech is.
+func babble(b *testing.B, seconds int) *mouth {
+	b.Helper()
+	enc, err := opus.NewEncoder(opus.EncoderOptions{Bitrate: 32000, FEC: true, LossPercent: 5})
+	if err != nil {
+		b.Fatal(err)
+	}
+	dice := rand.New(rand.NewPCG(1, 2))
+	m := &mouth{}
+	frame, out := make([]float32, mix.FrameSamples), make([]byte, opus.MaxBytes)
+	for n := range seconds * mix.FramesPerSec {
+		for i := range frame {
+			at := float64(n*mix.FrameSamples+i) / mix.SampleRate
+			hz := 150 + 20*math.Sin(2*math.Pi*at)
+			v := 0.01 * dice.NormFloat64()
+			for h := 1.0; h <= 12; h++ {
+				v += 0.1 / h * math.Sin(2*math.Pi*hz*h*at)
+			}
+			frame[i] = float32(v * math.Pow(math.Sin(math.Pi*3*at), 2))
+		}
+		size, err := enc.Encode(frame, out)
+		if err != nil {
+			b.Fatal(err)
+		}
+		m.packets = append(m.packets, &rtp.Packet{Header: rtp.Header{SSRC: 7}, Payload: append([]byte(nil), out[:size]...)})
+	}
+	return m
 }
 
 // step is one tick of 20 ms.
@@ -94,7 +127,7 @@ func BenchmarkStage(b *testing.B) {
 	for _, seats := range []int{2, 5, 13} {
 		b.Run(fmt.Sprintf("%d", seats), func(b *testing.B) {
 			d := newChain(b, seats)
-			for range 100 {
+			for range 300 {
 				d.step(b)
 			}
 			b.ReportAllocs()

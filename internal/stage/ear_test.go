@@ -237,6 +237,88 @@ func TestEarCatchesUpWithoutChangingThePitch(t *testing.T) {
 	}
 }
 
+// A sender whose clock is slow leaves us short of sound: a little is put in, from
+// time to time, and nothing is ever missing.
+func TestEarWaitsForASlowClock(t *testing.T) {
+	m := speak(t, 20, opus.EncoderOptions{Bitrate: 48000, Complexity: 1, Music: true})
+	e := newTestEar(t, 1)
+	hear(t, e, m, false, func(i int) (int, time.Duration) {
+		return 1, time.Duration(i) * 80 * time.Microsecond // 0.4% slow
+	})
+	s := e.stats()
+	if s.lost != 0 || s.stretched < 20*48 || s.concealed > 8 { // five of them after the end
+		t.Errorf("%+v", s)
+	}
+}
+
+// What is spoken is heard some 20 to 45 ms later on a clean network.
+func TestEarIsNear(t *testing.T) {
+	m := speak(t, 1, opus.EncoderOptions{Bitrate: 48000})
+	out := hear(t, newTestEar(t, 1), m, false, inTime)
+	dec, err := opus.NewDecoder(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pcm := make([]float32, opus.MaxSamples)
+	var plain []float32
+	for _, p := range m.packets {
+		n, err := dec.Decode(p.Payload, pcm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain = append(plain, pcm[:n]...)
+	}
+	onset := func(pcm []float32) int {
+		for i, v := range pcm {
+			if v > 0.05 {
+				return i
+			}
+		}
+		return len(pcm)
+	}
+	// The first tick is 5 ms after the first packet.
+	late := time.Duration(onset(out)-onset(plain))*time.Second/mix.SampleRate + 5*time.Millisecond
+	if late < 0 || late > 45*time.Millisecond {
+		t.Errorf("heard after %v", late)
+	}
+}
+
+func TestCutAndStretchLeaveASmoothSound(t *testing.T) {
+	for _, channels := range []int{1, 2} {
+		for _, lag := range []int{120, 200, 240, 300, 600} {
+			const n = mix.FrameSamples
+			room := make([]float32, (n+stretchMost)*channels)
+			fill := func() []float32 {
+				for i := range n * channels {
+					room[i] = float32(math.Sin(2 * math.Pi * float64(i/channels) / float64(lag)))
+				}
+				return room[:n*channels]
+			}
+			found, fit := pitch(fill(), channels)
+			if !fit || found%lag != 0 {
+				t.Errorf("a period of %d is taken for %d (fit %v)", lag, found, fit)
+			}
+			for name, pcm := range map[string][]float32{
+				"cut":     append([]float32(nil), cut(fill(), lag, channels)...),
+				"stretch": append([]float32(nil), stretch(fill(), room, lag, channels)...),
+			} {
+				want := (n - lag) * channels
+				if name == "stretch" {
+					want = (n + lag) * channels
+				}
+				if len(pcm) != want {
+					t.Errorf("%s by %d: %d samples, want %d", name, lag, len(pcm), want)
+				}
+				for i, v := range pcm { // a whole period more or less: the same wave
+					if d := float64(v) - math.Sin(2*math.Pi*float64(i/channels)/float64(lag)); math.Abs(d) > 1e-3 {
+						t.Fatalf("%s by %d: sample %d is off by %g", name, lag, i, d)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestEarSurvivesABadNetwork(t *testing.T) {
 	dice := rand.New(rand.NewPCG(1, 2))
 	for _, o := range []opus.EncoderOptions{{Bitrate: 24000, FEC: true, LossPercent: 20}, {Channels: 2, Bitrate: 64000, Music: true}} {
