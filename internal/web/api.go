@@ -102,7 +102,7 @@ func describe(doc *huma.OpenAPI) {
 type meAnswer struct {
 	Body struct {
 		Owner  bool      `json:"owner" doc:"May do everything on this server"`
-		Invite *meInvite `json:"invite" doc:"The seat that the token opens; null for none" nullable:"true"`
+		Invite *meInvite `json:"invite" required:"false" doc:"The seat that the token opens; null for none"`
 	}
 }
 

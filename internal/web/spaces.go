@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"hustings/internal/desk"
 	"hustings/internal/space"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,7 +24,7 @@ type spaceJSON struct {
 	StartedAt   *time.Time   `json:"started_at" nullable:"true"`
 	EndedAt     *time.Time   `json:"ended_at" nullable:"true"`
 	Links       linksJSON    `json:"links"`
-	Tally       *space.Tally `json:"tally" nullable:"true" doc:"How many listen, while it is on the air"`
+	Tally       *space.Tally `json:"tally,omitempty" doc:"How many listen, while it is on the air"`
 }
 
 // linksJSON are absolute.
@@ -35,7 +36,7 @@ type linksJSON struct {
 	Pulse     string         `json:"pulse"`
 	WHIP      string         `json:"whip"`
 	WHEP      string         `json:"whep"`
-	Recording *recordingJSON `json:"recording" nullable:"true" doc:"When it has ended"`
+	Recording *recordingJSON `json:"recording,omitempty" doc:"When it has ended"`
 }
 
 type recordingJSON struct {
@@ -163,7 +164,7 @@ func (w *Web) get(ctx context.Context, in *spaceRequest) (*spaceAnswer, error) {
 }
 
 type editRequest struct {
-	spaceRequest
+	ID   string `path:"id" maxLength:"64"`
 	Body struct {
 		Title       *string    `json:"title,omitempty" nullable:"true"`
 		Description *string    `json:"description,omitempty" nullable:"true"`
@@ -172,55 +173,40 @@ type editRequest struct {
 }
 
 func (w *Web) edit(ctx context.Context, in *editRequest) (*spaceAnswer, error) {
-	who, err := w.who(ctx)
-	if err != nil {
-		return nil, w.apiError(ctx, err)
-	}
-	sp, err := w.Desk.Edit(ctx, who, space.ID(in.ID), space.Change{
-		Title: in.Body.Title, Description: in.Body.Description, StartsAt: in.Body.StartsAt,
-	})
-	return w.show(ctx, sp, err)
+	change := space.Change{Title: in.Body.Title, Description: in.Body.Description, StartsAt: in.Body.StartsAt}
+	return w.act(ctx, func(who desk.Who) (space.Space, error) { return w.Desk.Edit(ctx, who, space.ID(in.ID), change) })
 }
 
 func (w *Web) open(ctx context.Context, in *spaceRequest) (*spaceAnswer, error) {
-	who, err := w.who(ctx)
-	if err != nil {
-		return nil, w.apiError(ctx, err)
-	}
-	sp, err := w.Desk.Open(ctx, who, space.ID(in.ID))
-	return w.show(ctx, sp, err)
+	return w.act(ctx, func(who desk.Who) (space.Space, error) { return w.Desk.Open(ctx, who, space.ID(in.ID)) })
 }
 
 type startRequest struct {
-	spaceRequest
+	ID   string `path:"id" maxLength:"64"`
 	Body *struct {
 		Anyway bool `json:"anyway,omitempty" doc:"Start although points of the checklist are open"`
 	}
 }
 
 func (w *Web) start(ctx context.Context, in *startRequest) (*spaceAnswer, error) {
-	who, err := w.who(ctx)
-	if err != nil {
-		return nil, w.apiError(ctx, err)
-	}
-	sp, err := w.Desk.Start(ctx, who, space.ID(in.ID), in.Body != nil && in.Body.Anyway)
-	return w.show(ctx, sp, err)
+	anyway := in.Body != nil && in.Body.Anyway
+	return w.act(ctx, func(who desk.Who) (space.Space, error) { return w.Desk.Start(ctx, who, space.ID(in.ID), anyway) })
 }
 
 func (w *Web) end(ctx context.Context, in *spaceRequest) (*spaceAnswer, error) {
-	who, err := w.who(ctx)
-	if err != nil {
-		return nil, w.apiError(ctx, err)
-	}
-	sp, err := w.Desk.End(ctx, who, space.ID(in.ID))
-	return w.show(ctx, sp, err)
+	return w.act(ctx, func(who desk.Who) (space.Space, error) { return w.Desk.End(ctx, who, space.ID(in.ID)) })
 }
 
 func (w *Web) cancel(ctx context.Context, in *spaceRequest) (*spaceAnswer, error) {
+	return w.act(ctx, func(who desk.Who) (space.Space, error) { return w.Desk.Cancel(ctx, who, space.ID(in.ID)) })
+}
+
+// act does something to a space in the name of who asks.
+func (w *Web) act(ctx context.Context, do func(desk.Who) (space.Space, error)) (*spaceAnswer, error) {
 	who, err := w.who(ctx)
 	if err != nil {
 		return nil, w.apiError(ctx, err)
 	}
-	sp, err := w.Desk.Cancel(ctx, who, space.ID(in.ID))
+	sp, err := do(who)
 	return w.show(ctx, sp, err)
 }
