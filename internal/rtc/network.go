@@ -147,15 +147,6 @@ func New(o Options) (*Network, error) {
 	return &Network{opts: o, conns: conns}, nil
 }
 
-// Ports returns the UDP addresses in use.
-func (n *Network) Ports() []net.Addr {
-	var addrs []net.Addr
-	for _, c := range n.conns {
-		addrs = append(addrs, c.LocalAddr())
-	}
-	return addrs
-}
-
 // Start serves the sockets until Close. Sessions can be made from then on.
 func (n *Network) Start() error {
 	conns, tcp := n.conns, n.opts.TCP

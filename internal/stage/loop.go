@@ -100,7 +100,7 @@ func (l *loop) mix(c *cast) error {
 
 // skip lets 20 ms go by that nobody was there for.
 func (l *loop) skip(c *cast) {
-	l.room.own.metrics.skipped()
+	l.room.own.metrics.skips.Inc()
 	if c.air != nil {
 		c.air.skip()
 	}
@@ -136,9 +136,9 @@ func (l *loop) write(a *air, final bool) {
 	now := time.Now()
 	if err := a.write(l.room.pulse(now), now, final); err != nil {
 		l.fault("writing a block", err)
-		l.room.own.metrics.lostBlock()
+		l.room.own.metrics.lost.Inc()
 	} else {
-		l.room.own.metrics.block()
+		l.room.own.metrics.blocks.Inc()
 	}
 	if l.console != nil {
 		l.console.account(l.room.own.metrics)

@@ -22,33 +22,25 @@ type metrics struct {
 //
 // Errors: those of the registry, such as figures of the same name.
 func newMetrics(registry prometheus.Registerer) (*metrics, error) {
+	opts := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "hustings", Subsystem: "stage", Name: name, Help: help}
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts(opts(name, help)))
+	}
 	m := &metrics{
 		late: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "hustings_stage_tick_lateness_seconds",
-			Help:    "How long after its deadline each 20 ms tick began.",
+			Name: "hustings_stage_tick_lateness_seconds", Help: "How long after its deadline each 20 ms tick began.",
 			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .5},
 		}),
-		caughtUp: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "hustings_stage_ticks_caught_up_total",
-			Help: "Ticks that began a whole tick late or more and were mixed all the same.",
-		}),
-		skips: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "hustings_stage_ticks_skipped_total",
-			Help: "Ticks that went by as silence after a long pause of the process.",
-		}),
-		blocks: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "hustings_stage_blocks_total", Help: "Blocks written.",
-		}),
-		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "hustings_stage_blocks_lost_total", Help: "Blocks that could not be written.",
-		}),
-		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "hustings_stage_sessions", Help: "WebRTC sessions by direction (whip, whep).",
-		}, []string{"direction"}),
-		audio: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "hustings_stage_packets_total",
-			Help: "Packets from speakers by what became of them: received, corrupt, lost, concealed, fec, red.",
-		}, []string{"fate"}),
+		caughtUp: counter("ticks_caught_up_total", "Ticks that began a whole tick late or more and were mixed all the same."),
+		skips:    counter("ticks_skipped_total", "Ticks that went by as silence after a long pause of the process."),
+		blocks:   counter("blocks_total", "Blocks written."),
+		lost:     counter("blocks_lost_total", "Blocks that could not be written."),
+		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("sessions",
+			"WebRTC sessions by direction (whip, whep).")), []string{"direction"}),
+		audio: prometheus.NewCounterVec(prometheus.CounterOpts(opts("packets_total",
+			"Packets from speakers by what became of them: received, corrupt, lost, concealed, fec, red.")), []string{"fate"}),
 	}
 	if registry == nil {
 		return m, nil
@@ -68,24 +60,16 @@ func (m *metrics) tick(late time.Duration) {
 	}
 }
 
-func (m *metrics) skipped()   { m.skips.Inc() }
-func (m *metrics) block()     { m.blocks.Inc() }
-func (m *metrics) lostBlock() { m.lost.Inc() }
-
 func (m *metrics) packets(earlier, now earStats) {
-	for _, f := range []struct {
-		fate         string
-		earlier, now uint64
-	}{
-		{"received", earlier.received, now.received},
-		{"corrupt", earlier.corrupt, now.corrupt},
-		{"lost", earlier.lost, now.lost},
-		{"concealed", earlier.concealed, now.concealed},
-		{"fec", earlier.fec, now.fec},
-		{"red", earlier.red, now.red},
-	} {
-		if f.now > f.earlier {
-			m.audio.WithLabelValues(f.fate).Add(float64(f.now - f.earlier))
+	add := func(fate string, earlier, now uint64) {
+		if now > earlier {
+			m.audio.WithLabelValues(fate).Add(float64(now - earlier))
 		}
 	}
+	add("received", earlier.received, now.received)
+	add("corrupt", earlier.corrupt, now.corrupt)
+	add("lost", earlier.lost, now.lost)
+	add("concealed", earlier.concealed, now.concealed)
+	add("fec", earlier.fec, now.fec)
+	add("red", earlier.red, now.red)
 }

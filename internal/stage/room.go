@@ -233,12 +233,7 @@ func (r *room) remove(by space.Invite, id space.SeatID) error {
 	if err := r.state.remove(by, id); err != nil {
 		return err
 	}
-	for _, links := range []map[space.SeatID]*link{r.mics, r.monitors} {
-		if l := links[id]; l != nil {
-			delete(links, id)
-			l.end()
-		}
-	}
+	r.disconnect(id)
 	for w := range r.watchers {
 		if w.seat == id {
 			delete(r.watchers, w)
@@ -283,15 +278,22 @@ func (r *room) count(n nodeTally) {
 	}
 }
 
+// disconnect ends what connections a seat has. The caller holds r.mu.
+func (r *room) disconnect(id space.SeatID) {
+	for _, links := range []map[space.SeatID]*link{r.mics, r.monitors} {
+		if l := links[id]; l != nil {
+			delete(links, id)
+			l.end()
+		}
+	}
+}
+
 // close ends every connection and watch.
 func (r *room) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, links := range []map[space.SeatID]*link{r.mics, r.monitors} {
-		for id, l := range links {
-			delete(links, id)
-			l.end()
-		}
+	for _, in := range r.state.onStage() {
+		r.disconnect(in.ID)
 	}
 	for w := range r.watchers {
 		delete(r.watchers, w)

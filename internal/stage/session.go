@@ -61,9 +61,6 @@ func (st *Stages) connect(ctx context.Context, inv space.Invite, offer string, d
 	if err := rtc.CheckOffer(offer, d); err != nil {
 		return Session{}, err
 	}
-	if !st.serving() {
-		return Session{}, errStopped()
-	}
 	s, err := st.newSession(r, inv.Seat, d)
 	if err != nil {
 		return Session{}, err
@@ -85,6 +82,11 @@ func errStopped() error {
 
 // newSession makes a session and the link that its sound will go through.
 func (st *Stages) newSession(r *room, seat space.SeatID, d rtc.Direction) (*session, error) {
+	select {
+	case <-st.ready:
+	default:
+		return nil, errStopped()
+	}
 	s := &session{room: r, link: &link{seat: seat}}
 	o := rtc.SessionOptions{Direction: d}
 	if d == rtc.WHIP {

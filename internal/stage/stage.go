@@ -23,7 +23,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 
@@ -114,9 +116,6 @@ func New(o Options) (*Stages, error) {
 	return st, nil
 }
 
-// Ports returns the UDP addresses in use.
-func (st *Stages) Ports() []net.Addr { return st.net.Ports() }
-
 // Run serves until ctx ends. A programme that is on air then is written up to its
 // last tick, and goes on in a new epoch when its space is put on a stage again.
 func (st *Stages) Run(ctx context.Context) error {
@@ -131,14 +130,14 @@ func (st *Stages) Run(ctx context.Context) error {
 		}
 		defer stop()
 	}
-	for _, r := range st.start(ctx) {
+	for _, r := range st.serve(ctx, true) {
 		r.mu.Lock()
 		r.wake()
 		r.mu.Unlock()
 	}
 	close(st.ready)
 	<-ctx.Done()
-	rooms := st.stop()
+	rooms := st.serve(ctx, false)
 	st.work.Wait()
 	for _, r := range rooms {
 		r.close()
@@ -146,34 +145,14 @@ func (st *Stages) Run(ctx context.Context) error {
 	return nil
 }
 
-func (st *Stages) start(ctx context.Context) []*room {
+// serve makes spawn work, or stops that, and returns the rooms.
+func (st *Stages) serve(ctx context.Context, on bool) []*room {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.running = ctx
-	return st.all()
-}
-
-// serving reports whether Run runs.
-func (st *Stages) serving() bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.running != nil
-}
-
-func (st *Stages) stop() []*room {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.running = nil
-	return st.all()
-}
-
-// all returns the rooms; the caller holds st.mu.
-func (st *Stages) all() []*room {
-	rooms := make([]*room, 0, len(st.rooms))
-	for _, r := range st.rooms {
-		rooms = append(rooms, r)
+	if st.running = nil; on {
+		st.running = ctx
 	}
-	return rooms
+	return slices.Collect(maps.Values(st.rooms))
 }
 
 // spawn runs f until Run ends, which waits for it; false, if Run does not run.
