@@ -177,8 +177,8 @@ func (l *loop) fault(doing string, err error) {
 func (r *room) report(heard []space.SeatID, levels []level, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	gone := r.state.expire(now)
-	if r.state.speak(heard, now) || gone {
+	gone := r.state.Expire(now)
+	if r.state.Speak(heard, now) || gone {
 		r.changed()
 	}
 	if len(r.watchers) == 0 {
@@ -196,13 +196,13 @@ func (r *room) report(heard []space.SeatID, levels []level, now time.Time) {
 func (r *room) pulse(now time.Time) space.Pulse {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state.pulse(now)
+	return r.state.Pulse(now)
 }
 
 func (r *room) channels() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return channelsOf(r.state.space)
+	return channelsOf(r.state.Space())
 }
 
 // offAir forgets the programme that ended.

@@ -16,6 +16,7 @@ import (
 	"hustings/internal/opus"
 	"hustings/internal/programme"
 	"hustings/internal/rtc"
+	"hustings/internal/seats"
 	"hustings/internal/space"
 )
 
@@ -321,7 +322,7 @@ func TestAnEmptyGreenRoomRests(t *testing.T) {
 			t.Errorf("in the green room the stage is %+v, want ann heard", show)
 		}
 		d.part(l)
-		time.Sleep(linger + time.Second)
+		time.Sleep(seats.Linger + time.Second)
 		d.work.Wait() // the loop has ended by itself
 		if len(d.log.all()) > 0 || len(d.show().Seats) > 0 {
 			t.Errorf("%d blocks, stage %+v", len(d.log.all()), d.show())

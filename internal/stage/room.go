@@ -9,6 +9,7 @@ import (
 
 	"hustings/internal/programme"
 	"hustings/internal/rtc"
+	"hustings/internal/seats"
 	"hustings/internal/space"
 )
 
@@ -46,7 +47,7 @@ type room struct {
 	putting sync.Mutex
 
 	mu       sync.Mutex // guards what follows; held for microseconds and never over I/O
-	state    *state
+	state    *seats.Stage
 	mics     map[space.SeatID]*link
 	monitors map[space.SeatID]*link
 	watchers map[*Watcher]struct{}
@@ -59,7 +60,7 @@ type room struct {
 
 func newRoom(sp space.Space, own *backstage) *room {
 	r := &room{
-		id: sp.ID, own: own, state: newState(sp),
+		id: sp.ID, own: own, state: seats.New(sp),
 		mics:     make(map[space.SeatID]*link),
 		monitors: make(map[space.SeatID]*link),
 		watchers: make(map[*Watcher]struct{}),
@@ -80,7 +81,7 @@ func (r *room) put(sp space.Space) error {
 		}
 	}
 	r.mu.Lock()
-	r.state.put(sp, time.Now())
+	r.state.Put(sp, time.Now())
 	air := r.air
 	r.changed()
 	r.mu.Unlock()
@@ -143,7 +144,7 @@ func (r *room) finish(air *air) error {
 func (r *room) check(inv space.Invite) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state.check(inv)
+	return r.state.Check(inv)
 }
 
 // join gives a connection its seat. The seat's earlier connection of the same
@@ -154,7 +155,7 @@ func (r *room) check(inv space.Invite) error {
 func (r *room) join(inv space.Invite, l *link) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.state.admit(inv); err != nil {
+	if err := r.state.Admit(inv); err != nil {
 		return err
 	}
 	links := r.monitors
@@ -164,7 +165,7 @@ func (r *room) join(inv space.Invite, l *link) error {
 	if old := links[l.seat]; old != nil {
 		old.end()
 		if l.in != nil {
-			r.state.connect(l.seat, false)
+			r.state.Connect(l.seat, false)
 			r.replaced(l.seat)
 		}
 	}
@@ -193,7 +194,7 @@ func (r *room) replaced(id space.SeatID) {
 func (r *room) reach(l *link, on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mics[l.seat] == l && r.state.connect(l.seat, on) {
+	if r.mics[l.seat] == l && r.state.Connect(l.seat, on) {
 		r.changed()
 	}
 }
@@ -208,19 +209,19 @@ func (r *room) part(l *link) {
 	l.parted = true
 	if l.in != nil && r.mics[l.seat] == l {
 		delete(r.mics, l.seat)
-		r.state.connect(l.seat, false)
+		r.state.Connect(l.seat, false)
 	}
 	if l.out != nil && r.monitors[l.seat] == l {
 		delete(r.monitors, l.seat)
 	}
-	r.state.leave(l.seat, time.Now())
+	r.state.Leave(l.seat, time.Now())
 	r.changed()
 }
 
 func (r *room) mute(by space.Invite, id space.SeatID, muted bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	changed, err := r.state.mute(by, id, muted)
+	changed, err := r.state.Mute(by, id, muted)
 	if changed {
 		r.changed()
 	}
@@ -230,7 +231,7 @@ func (r *room) mute(by space.Invite, id space.SeatID, muted bool) error {
 func (r *room) remove(by space.Invite, id space.SeatID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.state.remove(by, id); err != nil {
+	if err := r.state.Remove(by, id); err != nil {
 		return err
 	}
 	r.disconnect(id)
@@ -248,13 +249,13 @@ func (r *room) remove(by space.Invite, id space.SeatID) error {
 func (r *room) watch(id space.SeatID) (*Watcher, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state.space.Phase.Over() {
-		return nil, errOver(r.state.space)
+	if r.state.Space().Phase.Over() {
+		return nil, seats.OverError(r.state.Space())
 	}
 	r.watches++
 	w := newWatcher(id, r.watches, r.unwatch)
 	r.watchers[w] = struct{}{}
-	w.send(StateEvent{State: r.state.show()})
+	w.send(StateEvent{State: r.state.Show()})
 	return w, nil
 }
 
@@ -267,13 +268,13 @@ func (r *room) unwatch(w *Watcher) {
 func (r *room) show() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state.show()
+	return r.state.Show()
 }
 
-func (r *room) count(n nodeTally) {
+func (r *room) count(n seats.Count) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state.tally.count(n, time.Now()) {
+	if r.state.Count(n, time.Now()) {
 		r.tell()
 	}
 }
@@ -292,7 +293,7 @@ func (r *room) disconnect(id space.SeatID) {
 func (r *room) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, in := range r.state.onStage() {
+	for _, in := range r.state.OnStage() {
 		r.disconnect(in.ID)
 	}
 	for w := range r.watchers {
@@ -304,9 +305,9 @@ func (r *room) close() {
 // changed makes the loop and the watchers see the state as it is now, and starts
 // the loop if there is work for it. The caller holds r.mu.
 func (r *room) changed() {
-	c := &cast{phase: r.state.space.Phase, air: r.air}
-	for _, in := range r.state.onStage() {
-		p := part{id: in.ID, slot: in.slot, muted: in.Muted}
+	c := &cast{phase: r.state.Space().Phase, air: r.air}
+	for _, in := range r.state.OnStage() {
+		p := part{id: in.ID, slot: in.Slot, muted: in.Muted}
 		if mic := r.mics[in.ID]; mic != nil {
 			p.in = mic.in
 		}
@@ -333,7 +334,7 @@ func (r *room) tell() {
 	if len(r.watchers) == 0 {
 		return
 	}
-	e := StateEvent{State: r.state.show()}
+	e := StateEvent{State: r.state.Show()}
 	for w := range r.watchers {
 		w.send(e)
 	}

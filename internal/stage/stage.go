@@ -33,6 +33,7 @@ import (
 
 	"hustings/internal/programme"
 	"hustings/internal/rtc"
+	"hustings/internal/seats"
 	"hustings/internal/space"
 )
 
@@ -210,7 +211,7 @@ func (st *Stages) room(id space.ID) (*room, error) {
 		return r, nil
 	}
 	if sp, ok := st.over[id]; ok {
-		return nil, errOver(sp)
+		return nil, seats.OverError(sp)
 	}
 	return nil, space.Errorf(space.NotFound, "there is no such stage here")
 }
@@ -259,7 +260,7 @@ func (st *Stages) Stage(id space.ID) State {
 
 // count takes a tally from the bus.
 func (st *Stages) count(subject string, data []byte) {
-	var n nodeTally
+	var n seats.Count
 	if json.Unmarshal(data, &n) != nil || n.Now < 0 || n.Total < 0 {
 		return
 	}

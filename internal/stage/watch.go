@@ -2,22 +2,13 @@ package stage
 
 import (
 	"sync"
-	"time"
 
+	"hustings/internal/seats"
 	"hustings/internal/space"
 )
 
 // State is a stage as those on it see it.
-type State struct {
-	Space    space.ID
-	Phase    space.Phase
-	Title    string
-	StartsAt *time.Time
-	Seats    []space.Seat // in the order of joining
-	Speaking []space.SeatID
-	Heard    []space.SeatID // whose microphone was heard since it connected
-	Tally    space.Tally
-}
+type State = seats.State
 
 // Event is what a Watcher gets: a StateEvent, LevelsEvent, RemovedEvent or
 // ReplacedEvent. After one of the last two nothing follows.

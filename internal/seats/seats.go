@@ -1,4 +1,10 @@
-package stage
+// Package seats is one stage as a state machine: who has a seat on it, who is muted,
+// who speaks, in which phase it is, and how all that looks to those on stage and to
+// the audience.
+//
+// It knows no network, no sound and no clock: time comes in as an argument. The room
+// stage owns one Stage for each space, and makes true outside what changes in here.
+package seats
 
 import (
 	"cmp"
@@ -8,29 +14,39 @@ import (
 	"hustings/internal/space"
 )
 
-// linger is how long a seat that lost its last connection stays in the list of
+// Linger is how long a seat that lost its last connection stays in the list of
 // those on stage. A page reload or a change of networks takes a few seconds; after
 // half a minute the person is gone for the others too.
-const linger = 30 * time.Second
+const Linger = 30 * time.Second
 
-// state is one stage as a state machine: who has a seat, who is muted, who speaks,
-// in which phase it is. It knows no network, no sound and no clock: time comes in
-// as an argument. It is not safe for concurrent use; the room that owns it is.
-type state struct {
+// State is a stage as those on it see it.
+type State struct {
+	Space    space.ID
+	Phase    space.Phase
+	Title    string
+	StartsAt *time.Time
+	Seats    []space.Seat // in the order of joining
+	Speaking []space.SeatID
+	Heard    []space.SeatID // whose microphone was heard since it connected
+	Tally    space.Tally
+}
+
+// Stage is the state of one stage. It is not safe for concurrent use.
+type Stage struct {
 	space    space.Space
-	seats    map[space.SeatID]*seat
-	slots    [space.MaxSeats]*seat // who sits where in the mix; nil is free
+	seats    map[space.SeatID]*Seat
+	slots    [space.MaxSeats]*Seat // who sits where in the mix; nil is free
 	joins    int                   // seats listed so far: gives the order of the list
 	speaking []space.SeatID        // heard now, by id
 	tally    tally
 	lastWord time.Time // when somebody was last heard, or the stage went live
 }
 
-// seat is a seat that was taken once. It is kept while the stage stands, so that
+// Seat is a seat that was taken once. It is kept while the stage stands, so that
 // someone who was muted or removed can't shed that by connecting again.
-type seat struct {
+type Seat struct {
 	space.Seat
-	slot    int       // index in state.slots; -1 when it is not listed
+	Slot    int       // where it sits in the mix, 0 to MaxSeats-1; -1 when it is not listed
 	order   int       // of joining
 	links   int       // connections, of either direction
 	left    time.Time // when the last of them went
@@ -38,24 +54,31 @@ type seat struct {
 	removed bool      // by a host; it does not come back
 }
 
-func newState(sp space.Space) *state {
-	return &state{space: sp, seats: make(map[space.SeatID]*seat)}
+// New returns the empty stage of a space.
+func New(sp space.Space) *Stage {
+	return &Stage{space: sp, seats: make(map[space.SeatID]*Seat)}
 }
 
-// put takes over the space as it is now.
-func (s *state) put(sp space.Space, now time.Time) {
+// Space returns the space as it was last put.
+func (s *Stage) Space() space.Space { return s.space }
+
+// Count takes over a broadcast node's count of listeners.
+func (s *Stage) Count(n Count, now time.Time) (changed bool) { return s.tally.add(n, now) }
+
+// Put takes over the space as it is now.
+func (s *Stage) Put(sp space.Space, now time.Time) {
 	if sp.Phase == space.Live && s.space.Phase != space.Live {
 		s.lastWord = now
 	}
 	s.space = sp
 }
 
-// check tells whether the invite opens this stage and a seat is left for it.
+// Check tells whether the invite opens this stage and a seat is left for it.
 //
 // Errors: Gone, Unauthorized, Forbidden or Full.
-func (s *state) check(inv space.Invite) error {
+func (s *Stage) Check(inv space.Invite) error {
 	if s.space.Phase.Over() {
-		return errOver(s.space)
+		return OverError(s.space)
 	}
 	if inv.Revoked {
 		return space.Errorf(space.Unauthorized, "this invite was withdrawn; ask the host for a new one")
@@ -64,7 +87,7 @@ func (s *state) check(inv space.Invite) error {
 	if old != nil && old.removed {
 		return space.Errorf(space.Forbidden, "the host took this seat off the stage; ask the host for a new invite")
 	}
-	if old != nil && old.slot >= 0 {
+	if old != nil && old.Slot >= 0 {
 		return nil
 	}
 	for _, in := range s.slots {
@@ -75,33 +98,33 @@ func (s *state) check(inv space.Invite) error {
 	return space.Errorf(space.Full, "all %d seats on this stage are taken; try again when someone has left", space.MaxSeats)
 }
 
-// admit counts one more connection of the invite's seat and gives the seat a slot
+// Admit counts one more connection of the invite's seat and gives the seat a slot
 // if it has none: a free one, or that of who left longest ago.
 //
-// Errors: as check.
-func (s *state) admit(inv space.Invite) error {
-	if err := s.check(inv); err != nil {
+// Errors: as Check.
+func (s *Stage) Admit(inv space.Invite) error {
+	if err := s.Check(inv); err != nil {
 		return err
 	}
 	in := s.seats[inv.Seat]
 	if in == nil {
-		in = &seat{Seat: space.Seat{ID: inv.Seat}, slot: -1}
+		in = &Seat{Seat: space.Seat{ID: inv.Seat}, Slot: -1}
 		s.seats[inv.Seat] = in
 	}
 	in.Name, in.Role = inv.Name, inv.Role
 	in.links++
-	if in.slot >= 0 {
+	if in.Slot >= 0 {
 		return nil
 	}
-	in.slot = s.freeSlot()
-	s.slots[in.slot] = in
+	in.Slot = s.freeSlot()
+	s.slots[in.Slot] = in
 	in.order = s.joins
 	s.joins++
 	return nil
 }
 
-// freeSlot empties a slot; check has made sure that there is one.
-func (s *state) freeSlot() int {
+// freeSlot empties a slot; Check has made sure that there is one.
+func (s *Stage) freeSlot() int {
 	best := -1
 	for i, in := range s.slots {
 		switch {
@@ -116,25 +139,25 @@ func (s *state) freeSlot() int {
 	return best
 }
 
-func (s *state) unlist(in *seat) {
-	s.slots[in.slot] = nil
-	in.slot = -1
+func (s *Stage) unlist(in *Seat) {
+	s.slots[in.Slot] = nil
+	in.Slot = -1
 }
 
-// leave counts one connection less.
-func (s *state) leave(id space.SeatID, now time.Time) {
+// Leave counts one connection less.
+func (s *Stage) Leave(id space.SeatID, now time.Time) {
 	in := s.seats[id]
 	if in == nil || in.links == 0 {
 		return
 	}
 	if in.links--; in.links == 0 {
-		s.connect(id, false)
+		s.Connect(id, false)
 		in.left = now
 	}
 }
 
-// connect notes whether the microphone of a seat reaches the stage.
-func (s *state) connect(id space.SeatID, on bool) (changed bool) {
+// Connect notes whether the microphone of a seat reaches the stage.
+func (s *Stage) Connect(id space.SeatID, on bool) (changed bool) {
 	in := s.seats[id]
 	if in == nil || in.Connected == on || (on && in.links == 0) {
 		return false
@@ -147,10 +170,10 @@ func (s *state) connect(id space.SeatID, on bool) (changed bool) {
 	return true
 }
 
-// expire takes those off the list who left longer than linger ago.
-func (s *state) expire(now time.Time) (changed bool) {
+// Expire takes those off the list who left longer than Linger ago.
+func (s *Stage) Expire(now time.Time) (changed bool) {
 	for _, in := range s.slots {
-		if in != nil && in.links == 0 && now.Sub(in.left) >= linger {
+		if in != nil && in.links == 0 && now.Sub(in.left) >= Linger {
 			s.unlist(in)
 			changed = true
 		}
@@ -158,10 +181,10 @@ func (s *state) expire(now time.Time) (changed bool) {
 	return changed
 }
 
-// mute mutes or unmutes a seat on behalf of another.
+// Mute mutes or unmutes a seat on behalf of another.
 //
 // Errors: NotFound; Forbidden, when one may not mute others or tries to unmute them.
-func (s *state) mute(by space.Invite, id space.SeatID, muted bool) (changed bool, err error) {
+func (s *Stage) Mute(by space.Invite, id space.SeatID, muted bool) (changed bool, err error) {
 	in, err := s.listed(id)
 	if err != nil {
 		return false, err
@@ -184,10 +207,10 @@ func (s *state) mute(by space.Invite, id space.SeatID, muted bool) (changed bool
 	return true, nil
 }
 
-// remove takes a seat off the stage for good.
+// Remove takes a seat off the stage for good.
 //
 // Errors: NotFound; Forbidden, when one may not remove it.
-func (s *state) remove(by space.Invite, id space.SeatID) error {
+func (s *Stage) Remove(by space.Invite, id space.SeatID) error {
 	in, err := s.listed(id)
 	if err != nil {
 		return err
@@ -206,19 +229,19 @@ func (s *state) remove(by space.Invite, id space.SeatID) error {
 	return nil
 }
 
-func (s *state) listed(id space.SeatID) (*seat, error) {
-	if in := s.seats[id]; in != nil && in.slot >= 0 {
+func (s *Stage) listed(id space.SeatID) (*Seat, error) {
+	if in := s.seats[id]; in != nil && in.Slot >= 0 {
 		return in, nil
 	}
 	return nil, space.Errorf(space.NotFound, "that seat is not on the stage any more")
 }
 
-// speak notes who is heard now. Muted and unconnected seats are never heard. The
+// Speak notes who is heard now. Muted and unconnected seats are never heard. The
 // ids are the caller's, in any order, and are put in order.
-func (s *state) speak(ids []space.SeatID, now time.Time) (changed bool) {
+func (s *Stage) Speak(ids []space.SeatID, now time.Time) (changed bool) {
 	heard := ids[:0]
 	for _, id := range ids {
-		if in := s.seats[id]; in != nil && in.slot >= 0 && in.Connected && !in.Muted {
+		if in := s.seats[id]; in != nil && in.Slot >= 0 && in.Connected && !in.Muted {
 			changed = changed || !in.heard
 			in.heard = true
 			heard = append(heard, id)
@@ -237,24 +260,24 @@ func (s *state) speak(ids []space.SeatID, now time.Time) (changed bool) {
 
 // hush takes one seat out of those who speak. It makes a new slice: the old one
 // was handed out.
-func (s *state) hush(id space.SeatID) {
+func (s *Stage) hush(id space.SeatID) {
 	s.speaking = slices.DeleteFunc(slices.Clone(s.speaking), func(other space.SeatID) bool { return other == id })
 }
 
-// onStage returns the listed seats in the order of joining.
-func (s *state) onStage() []*seat {
-	var seats []*seat
+// OnStage returns the listed seats in the order of joining.
+func (s *Stage) OnStage() []*Seat {
+	var seats []*Seat
 	for _, in := range s.slots {
 		if in != nil {
 			seats = append(seats, in)
 		}
 	}
-	slices.SortFunc(seats, func(a, b *seat) int { return cmp.Compare(a.order, b.order) })
+	slices.SortFunc(seats, func(a, b *Seat) int { return cmp.Compare(a.order, b.order) })
 	return seats
 }
 
-// show returns the stage as those on it see it.
-func (s *state) show() State {
+// Show returns the stage as those on it see it.
+func (s *Stage) Show() State {
 	show := State{
 		Space:    s.space.ID,
 		Phase:    s.space.Phase,
@@ -265,7 +288,7 @@ func (s *state) show() State {
 		Heard:    []space.SeatID{},
 		Tally:    s.tally.Tally,
 	}
-	for _, in := range s.onStage() {
+	for _, in := range s.OnStage() {
 		show.Seats = append(show.Seats, in.Seat)
 		if in.heard {
 			show.Heard = append(show.Heard, in.ID)
@@ -274,7 +297,8 @@ func (s *state) show() State {
 	return show
 }
 
-func errOver(sp space.Space) error {
+// OverError says that a space is over.
+func OverError(sp space.Space) error {
 	if sp.Phase == space.Cancelled {
 		return space.Errorf(space.Gone, "this space was cancelled")
 	}

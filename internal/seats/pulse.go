@@ -1,0 +1,113 @@
+package seats
+
+import (
+	"time"
+
+	"hustings/internal/space"
+)
+
+const (
+	// quietAfter is the silence after which a live programme says so in words.
+	quietAfter = 8 * time.Second
+	// tallyGone is when a node that tells no tally any more counts no listeners.
+	tallyGone = 5 * time.Second
+)
+
+// tally sums what each broadcast node counts.
+type tally struct {
+	space.Tally
+	nodes map[string]Count
+}
+
+// Count is one broadcast node's word on how many listen: the message on
+// hustings.tally.{space}.
+type Count struct {
+	Node  string `json:"node"`
+	Now   int    `json:"now"`
+	Total int    `json:"total"`
+	at    time.Time
+}
+
+// add takes over a node's tally and sums up anew.
+func (t *tally) add(n Count, now time.Time) (changed bool) {
+	if t.nodes == nil {
+		t.nodes = make(map[string]Count)
+	}
+	n.at = now
+	t.nodes[n.Node] = n
+	sum := space.Tally{Peak: t.Peak}
+	for _, n := range t.nodes {
+		if now.Sub(n.at) < tallyGone {
+			sum.Now += n.Now
+		}
+		sum.Total += n.Total // joins stay joined when their node is gone
+	}
+	sum.Peak = max(sum.Peak, sum.Now)
+	if sum == t.Tally {
+		return false
+	}
+	t.Tally = sum
+	return true
+}
+
+// Pulse returns the stage as the audience sees it. While the doors are open nobody
+// is heard, so nobody speaks.
+func (s *Stage) Pulse(now time.Time) space.Pulse {
+	p := space.Pulse{
+		Phase:    s.space.Phase,
+		Title:    s.space.Title,
+		StartsAt: s.space.StartsAt,
+		Tally:    s.tally.Tally,
+		Seats:    make(map[space.SeatID]space.PulseSeat),
+		Speaking: []space.SeatID{},
+		Notice:   s.notice(now),
+	}
+	for _, in := range s.OnStage() {
+		p.Seats[in.ID] = space.PulseSeat{Name: in.Name, Role: in.Role, Muted: in.Muted}
+	}
+	if s.space.Phase == space.Live {
+		p.Speaking = append(p.Speaking, s.speaking...)
+	}
+	return p
+}
+
+// notice says in words what is going on when there is nothing to hear, "" when
+// there is, or when the phase says it all.
+func (s *Stage) notice(now time.Time) string {
+	switch s.space.Phase {
+	case space.Open:
+		if s.space.StartsAt != nil && now.After(*s.space.StartsAt) {
+			return "It begins in a moment: the stage is getting ready."
+		}
+		return ""
+	case space.Live:
+		return s.silence(now)
+	default:
+		return ""
+	}
+}
+
+// silence explains why a live stage is silent.
+func (s *Stage) silence(now time.Time) string {
+	connected, muted := 0, 0
+	for _, in := range s.slots {
+		if in != nil && in.Connected {
+			connected++
+			if in.Muted {
+				muted++
+			}
+		}
+	}
+	switch {
+	case len(s.speaking) > 0:
+		return ""
+	case connected == 0:
+		return "Nobody on stage is connected right now. It goes on as soon as someone is back."
+	case muted == connected:
+		return "Everyone on stage is muted right now."
+	case now.Sub(s.lastWord) >= quietAfter:
+		return "Nobody on stage is speaking right now."
+	default:
+		return ""
+	}
+}
