@@ -8,7 +8,7 @@ import (
 )
 
 // settle runs seconds of a source through a strip and returns the mean level of
-// those frames of the last ten seconds in which there was sound.
+// those frames of the last five seconds in which there was sound.
 func settle(s *mix.Strip, next func() []float32, seconds int) float64 {
 	var sum float64
 	n := 0
@@ -16,7 +16,7 @@ func settle(s *mix.Strip, next func() []float32, seconds int) float64 {
 		frame := next()
 		sound := power(frame) > 1e-7
 		s.Process(frame)
-		if sound && i > (seconds-10)*mix.FramesPerSec {
+		if sound && i > (seconds-5)*mix.FramesPerSec {
 			sum += power(frame)
 			n++
 		}
@@ -25,9 +25,9 @@ func settle(s *mix.Strip, next func() []float32, seconds int) float64 {
 }
 
 func TestQuietAndLoudVoicesEndUpAlike(t *testing.T) {
-	quiet := settle(mix.NewStrip(1), newVoice(1, -40).frame, 30)
-	loud := settle(mix.NewStrip(1), newVoice(2, -6).frame, 30)
-	usual := settle(mix.NewStrip(1), newVoice(3, -22).frame, 30)
+	quiet := settle(mix.NewStrip(1), newVoice(1, -40).frame, 20)
+	loud := settle(mix.NewStrip(1), newVoice(2, -6).frame, 20)
+	usual := settle(mix.NewStrip(1), newVoice(3, -22).frame, 20)
 	t.Logf("-40 ends at %.1f, -22 at %.1f, -6 at %.1f dBFS", quiet, usual, loud)
 	for _, level := range []float64{quiet, loud, usual} {
 		if math.Abs(level-usual) > 4 || level < -26 || level > -16 {
@@ -39,9 +39,9 @@ func TestQuietAndLoudVoicesEndUpAlike(t *testing.T) {
 func TestAVoiceThatGetsQuieterIsFollowed(t *testing.T) {
 	s := mix.NewStrip(1)
 	v := newVoice(1, -12)
-	settle(s, v.frame, 20)
+	settle(s, v.frame, 10)
 	v.levelDB = -32
-	if level := settle(s, v.frame, 40); level < -25 {
+	if level := settle(s, v.frame, 25); level < -25 {
 		t.Errorf("ends at %.1f dBFS", level)
 	}
 }
@@ -52,7 +52,7 @@ func TestRoomNoiseIsNotRaised(t *testing.T) {
 		s := mix.NewStrip(1)
 		v := newVoice(1, -200)
 		v.roomDB = roomDB
-		for range 60 * mix.FramesPerSec {
+		for range 20 * mix.FramesPerSec {
 			s.Process(v.frame())
 		}
 		if s.GainDB() > 1 {
@@ -67,7 +67,7 @@ func TestRoomNoiseIsNotRaised(t *testing.T) {
 func TestAKnockTakesGainAwayForAMomentOnly(t *testing.T) {
 	s := mix.NewStrip(1)
 	v := newVoice(1, -38)
-	settle(s, v.frame, 20)
+	settle(s, v.frame, 12)
 	before := s.GainDB()
 	knock := v.frame()
 	for i := range 200 {
@@ -111,7 +111,7 @@ func TestAudibleFromTheFirstFrameUntilASecondAfterTheLast(t *testing.T) {
 func TestASteadyToneStaysAudible(t *testing.T) {
 	s := mix.NewStrip(1)
 	next := tone(440, -30)
-	for i := range 60 * mix.FramesPerSec {
+	for i := range 20 * mix.FramesPerSec {
 		s.Process(next())
 		if !s.Audible() {
 			t.Fatalf("silent after %d frames", i)

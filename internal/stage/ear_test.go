@@ -376,6 +376,49 @@ func TestEarTakesPacketsOfAnyDuration(t *testing.T) {
 	}
 }
 
+// The track's goroutine, the loop and whoever wants figures meet in an ear.
+func TestEarIsSharedByThree(t *testing.T) {
+	m := speak(t, 2, opus.EncoderOptions{Bitrate: 32000, Complexity: 1})
+	e := newTestEar(t, 1)
+	pushed := make(chan struct{})
+	go func() {
+		defer close(pushed)
+		for i, p := range m.packets {
+			e.push(p, false, started.Add(time.Duration(i)*20*time.Millisecond))
+		}
+	}()
+	go func() {
+		for {
+			select {
+			case <-pushed:
+				return
+			default:
+				e.stats()
+			}
+		}
+	}()
+	e.now = func() time.Time { return started.Add(3 * time.Second) }
+	frame := make([]float32, mix.FrameSamples)
+	for done := false; !done; {
+		select {
+		case <-pushed:
+			done = true
+		default:
+			e.pull(frame)
+		}
+	}
+	for range 200 {
+		e.pull(frame)
+	}
+	s := e.stats()
+	if s.received == 0 || s.received > 100 {
+		t.Errorf("%+v", s)
+	}
+	if e.pull(frame) {
+		t.Error("after the last packet there is still something")
+	}
+}
+
 func TestEarAllocatesNothingInSteadyState(t *testing.T) {
 	m := speak(t, 4, opus.EncoderOptions{Bitrate: 32000})
 	e := newTestEar(t, 1)
