@@ -5,8 +5,8 @@
 //
 // The piece is written down here as notes and played when PCM is called, which
 // takes some tens of milliseconds: there is no recording, and so nothing to
-// license, to decode or to lose quality. To change it, change the score; the tests hold its loudness,
-// its length and the seam.
+// license, to decode or to lose quality. To change it, change the score; the
+// tests hold its loudness, its length and the seam.
 package hold
 
 import "math"
