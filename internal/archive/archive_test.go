@@ -221,6 +221,7 @@ func TestNothingIsKeptOfOldEpochsDuplicatesAndStrangers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	until(t, "the duplicates have come", func() bool { return g.count("duplicate") == 6 })
 	if said := g.resume(false); said.Seq != 6 || said.Epoch != 1 {
 		t.Fatalf("the log goes on at %+v", said)
 	}
@@ -245,6 +246,9 @@ func TestNothingIsKeptOfOldEpochsDuplicatesAndStrangers(t *testing.T) {
 	g.sameRecording()
 	for _, want := range []string{"older epoch", "another space", "bad id", "not a block"} {
 		until(t, "the log tells of "+want, func() bool { return strings.Contains(g.log.String(), want) })
+	}
+	if written := g.count("written"); written != 12 {
+		t.Errorf("%v blocks written, want 12", written)
 	}
 	if _, err := os.Stat(g.dir + "/Bad_Id"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a folder was made for a bad id: %v", err)
@@ -454,11 +458,17 @@ func TestRangesAreBounded(t *testing.T) {
 }
 
 func TestRecordingMovesToTheStore(t *testing.T) {
-	store, err := blob.Open(t.Context(), "mem://")
-	if err != nil {
-		t.Fatal(err)
+	for _, url := range []string{"mem://", "file://" + t.TempDir()} {
+		store, err := blob.Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		movesTo(t, store)
 	}
-	defer store.Close()
+}
+
+func movesTo(t *testing.T, store *blob.Store) {
 	g := newRig(t).start(func(a *Archive) { a.opts.Blob = store })
 	g.resume(false)
 	g.write(6, 0, true)
@@ -481,4 +491,48 @@ func TestRecordingMovesToTheStore(t *testing.T) {
 	if rec := other.info(); rec.Blocks != 6 {
 		t.Errorf("%+v", rec)
 	}
+}
+
+// A store that fails delays nothing: the recording is served from here, and moves
+// at the next start.
+func TestRecordingStaysWhileTheStoreFails(t *testing.T) {
+	store, err := blob.Open(t.Context(), "mem://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil { // from now on it fails
+		t.Fatal(err)
+	}
+	g := newRig(t).start(func(a *Archive) { a.opts.Blob = store })
+	g.resume(false)
+	g.write(6, 0, true)
+	g.finished()
+	until(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "can't be moved to the store") })
+	g.sameRecording()
+	g.stop()
+	folder, err := blob.Open(t.Context(), "file://"+t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	g.start(func(a *Archive) { a.opts.Blob = folder })
+	until(t, "the files have moved", func() bool { return !exists(g.onDisk("recording.mp4")) })
+	g.sameRecording()
+}
+
+// count returns how many blocks met with a result, by the metrics.
+func (g *rig) count(result string) (n float64) {
+	g.t.Helper()
+	families, err := g.metrics.Gather()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "hustings_archive_blocks_total" && m.GetLabel()[0].GetValue() == result {
+				n = m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
 }

@@ -30,16 +30,17 @@ const town = space.ID("town-hall")
 
 // rig is a bus with an archive on it, and a stage's writer.
 type rig struct {
-	t      *testing.T
-	bus    *bus.Bus
-	dir    string
-	signer *programme.Signer
-	a      *Archive
-	log    *syncBuffer
-	stop   func()
-	w      *programme.Writer
-	sent   []*programme.Block
-	state  []byte
+	t       *testing.T
+	bus     *bus.Bus
+	dir     string
+	signer  *programme.Signer
+	a       *Archive
+	log     *syncBuffer
+	metrics *prometheus.Registry // of the newest archive
+	stop    func()
+	w       *programme.Writer
+	sent    []*programme.Block
+	state   []byte
 }
 
 func newRig(t *testing.T) *rig {
@@ -96,9 +97,10 @@ func until(t *testing.T, what string, ok func() bool) {
 // start runs an archive in the rig's folder, as its options change it.
 func (g *rig) start(change ...func(*Archive)) *rig {
 	g.t.Helper()
+	g.metrics = prometheus.NewRegistry()
 	a, err := New(Options{
 		Dir: g.dir, Bus: g.bus, Verifier: g.signer.Verifier(),
-		Logger: slog.New(slog.NewTextHandler(g.log, nil)), Metrics: prometheus.NewRegistry(),
+		Logger: slog.New(slog.NewTextHandler(g.log, nil)), Metrics: g.metrics,
 	})
 	if err != nil {
 		g.t.Fatal(err)

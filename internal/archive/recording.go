@@ -96,13 +96,15 @@ func (s *story) addHole(b *programme.Block, fresh bool) {
 	s.rec.Holes = append(s.rec.Holes, hole)
 }
 
-func (s *story) addPulse(at float64, pulse map[string]json.RawMessage, whole bool) {
+func (s *story) addPulse(at float64, pulse map[string]json.RawMessage, fresh bool) {
 	if tally, ok := pulse["tally"]; ok {
 		_ = json.Unmarshal(tally, &s.rec.Tally) // a patch: it changes what it names
 		delete(pulse, "tally")
 	}
 	delete(pulse, "checkpoint")
-	if raw, ok := pulse["phase"]; ok {
+	raw, ok := pulse["phase"]
+	whole := fresh && ok // the first block of an epoch may be one that was lost
+	if ok {
 		var phase space.Phase
 		if json.Unmarshal(raw, &phase) == nil && phase != s.phase {
 			s.phase = phase

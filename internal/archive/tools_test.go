@@ -222,7 +222,7 @@ func TestTenHours(t *testing.T) {
 	}
 	took = time.Since(began)
 	t.Logf("opened again in %v", took)
-	if again.log.next() != blocks || again.note == "" || took > 3*time.Second {
+	if again.log.next() != blocks || again.note == "" || took > 10*time.Second { // 0.8 s, and four times that under the race detector
 		t.Errorf("read again: %d blocks in %v, checkpoint %q", again.log.next(), took, again.note)
 	}
 	again.closeFiles()
