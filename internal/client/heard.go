@@ -66,7 +66,9 @@ func (h *heard) add(f *fmp4.Fragment, now time.Time) bool {
 		h.backlog += length
 	}
 	if !waiting && !h.opened.IsZero() {
-		h.lags = append(h.lags, now.Sub(h.opened)-duration(int64(f.Time+length)))
+		// A packet is mixed at the time of its first sample, from sound that is
+		// there by then: the last one of the block when the block is complete.
+		h.lags = append(h.lags, now.Sub(h.opened)-duration(int64(f.Time+length-frameSamples)))
 	}
 	h.end = f.Time + length
 	h.next = f.Sequence + 1

@@ -38,8 +38,9 @@ type Report struct {
 	FirstSound float64 `json:"first_sound_seconds"`
 	// Backlog came at once at the beginning, so that a player starts at once.
 	Backlog float64 `json:"backlog_seconds"`
-	// Latency is the median time from the end of a block's last sample on stage to
-	// its arrival here, by the clocks of both machines; -1 if it is not known.
+	// Latency is the median time from the mixing of a block's last packet on stage
+	// to the block's arrival here, by the clocks of both machines; -1 if it is not
+	// known. A player adds what it buffers; a speaker's way to the stage is before it.
 	Latency    float64 `json:"latency_seconds"`
 	Bytes      int64   `json:"bytes"`
 	Blocks     int     `json:"blocks"`

@@ -328,7 +328,7 @@ func TestHeardMeasuresFromTheStage(t *testing.T) {
 		f.Time += 57 * 48000 // the backlog: 57 s to 60 s
 		come := begun.Add(20 * time.Millisecond)
 		if n >= 6 {
-			come = h.opened.Add(time.Duration(57+float64(n+1)/2)*time.Second + duration(24000*int64((n+1)%2)) + 80*time.Millisecond)
+			come = h.opened.Add(duration(int64(f.Time)+24000) + 60*time.Millisecond)
 		}
 		h.add(f, come)
 	}
