@@ -32,7 +32,7 @@ func (r *Ring) Get(seq uint64) (*Block, bool) {
 		return nil, false // what a newer epoch wrote over may lie beyond its end
 	}
 	b := r.slots[seq%uint64(len(r.slots))].Load()
-	if b == nil || b.Seq != seq {
+	if b == nil || b.Seq != seq || b.Epoch > newest.Epoch { // of an epoch that begins right now
 		return nil, false
 	}
 	return b, true
