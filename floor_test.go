@@ -35,6 +35,8 @@ var floors = map[string]int{
 	"internal/programme": 2,
 	"internal/mix":       2,
 	"internal/rtc":       2,
+	"internal/ear":       2,
+	"internal/seats":     2,
 	"internal/store":     2,
 	"internal/blob":      2,
 	"internal/bus":       2,

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"hustings/internal/ear"
 	"hustings/internal/mix"
 	"hustings/internal/opus"
 	"hustings/internal/rtc"
@@ -9,10 +10,10 @@ import (
 
 // source is where a seat's sound comes from: an ear, or a tone in a test.
 type source interface {
-	// pull fills the next 20 ms. It never waits: without sound it fills silence and
+	// Pull fills the next 20 ms. It never waits: without sound it fills silence and
 	// returns false.
-	pull(frame []float32) bool
-	stats() earStats
+	Pull(frame []float32) bool
+	Stats() ear.Stats
 }
 
 // cast is what the 20 ms loop needs to know of a stage. It is immutable: the room
@@ -60,7 +61,7 @@ type channel struct {
 	frame   []float32
 	audible bool
 	own     *voice // the mix without this seat; nil until it is heard for the first time
-	earlier earStats
+	earlier ear.Stats
 }
 
 func newConsole(channels int) (*console, error) {
@@ -89,7 +90,7 @@ func (k *console) mix(c *cast) {
 		}
 		// A muted microphone is emptied all the same, so that what is heard after
 		// unmuting is now and not what was said meanwhile.
-		p.in.pull(ch.frame)
+		p.in.Pull(ch.frame)
 		if p.muted {
 			continue
 		}
@@ -114,7 +115,7 @@ func (k *console) sit(p *part) *channel {
 		ch.strip.Reset()
 	}
 	if ch.in != p.in {
-		ch.in, ch.earlier = p.in, earStats{}
+		ch.in, ch.earlier = p.in, ear.Stats{}
 	}
 	return ch
 }

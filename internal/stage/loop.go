@@ -229,7 +229,7 @@ func (k *console) account(m *metrics) {
 		if ch.in == nil {
 			continue
 		}
-		now := ch.in.stats()
+		now := ch.in.Stats()
 		m.packets(ch.earlier, now)
 		ch.earlier = now
 	}

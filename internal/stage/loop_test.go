@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hustings/internal/ear"
 	"hustings/internal/opus"
 	"hustings/internal/programme"
 	"hustings/internal/rtc"
@@ -130,7 +131,7 @@ func TestAnHourOnAirIsAnHourInTheLog(t *testing.T) {
 // pausing is a silent source that can hold up its loop once.
 type pausing struct{ sleep atomicDuration }
 
-func (p *pausing) pull(frame []float32) bool {
+func (p *pausing) Pull(frame []float32) bool {
 	clear(frame)
 	if d := p.sleep.Swap(0); d > 0 {
 		time.Sleep(d)
@@ -138,7 +139,7 @@ func (p *pausing) pull(frame []float32) bool {
 	return false
 }
 
-func (p *pausing) stats() earStats { return earStats{} }
+func (p *pausing) Stats() ear.Stats { return ear.Stats{} }
 
 func TestEndPublishesWhatThereIsAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -397,8 +398,8 @@ func TestStereoIsStereoAtTheTopOnly(t *testing.T) {
 // left is a tone from the left.
 type left struct{ tone }
 
-func (l *left) pull(frame []float32) bool {
-	l.tone.pull(frame)
+func (l *left) Pull(frame []float32) bool {
+	l.tone.Pull(frame)
 	for i := 1; i < len(frame); i += 2 {
 		frame[i] = 0
 	}

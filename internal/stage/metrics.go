@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hustings/internal/ear"
 )
 
 // metrics are the figures of all stages of this process. They are made whether or
@@ -60,16 +62,16 @@ func (m *metrics) tick(late time.Duration) {
 	}
 }
 
-func (m *metrics) packets(earlier, now earStats) {
+func (m *metrics) packets(earlier, now ear.Stats) {
 	add := func(fate string, earlier, now uint64) {
 		if now > earlier {
 			m.audio.WithLabelValues(fate).Add(float64(now - earlier))
 		}
 	}
-	add("received", earlier.received, now.received)
-	add("corrupt", earlier.corrupt, now.corrupt)
-	add("lost", earlier.lost, now.lost)
-	add("concealed", earlier.concealed, now.concealed)
-	add("fec", earlier.fec, now.fec)
-	add("red", earlier.red, now.red)
+	add("received", earlier.Received, now.Received)
+	add("corrupt", earlier.Corrupt, now.Corrupt)
+	add("lost", earlier.Lost, now.Lost)
+	add("concealed", earlier.Concealed, now.Concealed)
+	add("fec", earlier.FEC, now.FEC)
+	add("red", earlier.RED, now.RED)
 }

@@ -25,6 +25,7 @@ func mediaLines(text string) []string {
 }
 
 func TestAnswerTakesREDFirstAndAsksForFEC(t *testing.T) {
+	inRealTime(t)
 	t.Parallel()
 	r := newRig(t, nil)
 	if err := r.Put(liveSpace("red")); err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/pion/webrtc/v4"
 	"go.uber.org/goleak"
 
+	"hustings/internal/ear"
 	"hustings/internal/mix"
 	"hustings/internal/opus"
 	"hustings/internal/programme"
@@ -30,6 +31,14 @@ import (
 
 // TestMain holds every test to it that nothing runs on when Run has returned.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// inRealTime leaves out of -short what has to wait for sound as long as it lasts.
+func inRealTime(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
+}
 
 // rig is Stages at work on 127.0.0.1, and all that they published.
 type rig struct {
@@ -180,13 +189,13 @@ func (s *tone) next(frame []float32, channels int) {
 	}
 }
 
-// pull makes a tone a source for the loop.
-func (s *tone) pull(frame []float32) bool {
+// Pull makes a tone a source for the loop.
+func (s *tone) Pull(frame []float32) bool {
 	s.next(frame, len(frame)/mix.FrameSamples)
 	return true
 }
 
-func (s *tone) stats() earStats { return earStats{} }
+func (s *tone) Stats() ear.Stats { return ear.Stats{} }
 
 // decodeRung decodes one rung of the blocks to mono.
 func decodeRung(t *testing.T, blocks []*programme.Block, rung programme.Rung) []float32 {

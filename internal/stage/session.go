@@ -2,10 +2,8 @@ package stage
 
 import (
 	"context"
-	"time"
 
-	"github.com/pion/rtp"
-
+	"hustings/internal/ear"
 	"hustings/internal/rtc"
 	"hustings/internal/space"
 )
@@ -91,13 +89,13 @@ func (st *Stages) newSession(r *room, seat space.SeatID, d rtc.Direction) (*sess
 	o := rtc.SessionOptions{Direction: d}
 	if d == rtc.WHIP {
 		channels := r.channels()
-		e, err := newEar(channels)
+		e, err := ear.New(channels)
 		if err != nil {
 			return nil, err
 		}
 		s.link.in = e
 		o.Stereo = channels == 2
-		o.Packet = func(p *rtp.Packet, red bool, arrived time.Time) { e.push(p, red, arrived) }
+		o.Packet = e.Push
 		o.Reaches = func(on bool) { r.reach(s.link, on) }
 	}
 	var err error

@@ -47,6 +47,7 @@ func TestTwoSpeakersHearEachOtherAndTheProgrammeHoldsBoth(t *testing.T) {
 }
 
 func TestNothingOfTheStageIsInTheProgrammeWhileTheDoorsAreOpen(t *testing.T) {
+	inRealTime(t)
 	t.Parallel()
 	r := newRig(t, func(o *Options) {
 		o.Hold = make([]float32, 48000)
@@ -74,6 +75,7 @@ func TestNothingOfTheStageIsInTheProgrammeWhileTheDoorsAreOpen(t *testing.T) {
 }
 
 func TestNewestConnectionOfAnInviteHasTheSeatAtOnce(t *testing.T) {
+	inRealTime(t)
 	t.Parallel()
 	r := newRig(t, nil)
 	if err := r.Put(liveSpace("seat")); err != nil {
@@ -202,6 +204,7 @@ func withFragment(answer, fragment string) string {
 }
 
 func TestWithoutUDPThereIsICETCP(t *testing.T) {
+	inRealTime(t)
 	t.Parallel()
 	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -1,4 +1,8 @@
-package stage
+// Package ear turns what one speaker's browser sends into sound: RTP packets of
+// Opus, late, twice, out of order or not at all, go in; a frame comes out every 20
+// ms, in time. It is jitter (order and delay) and opus (the codec) at work together,
+// with RED (RFC 2198), in-band FEC and concealment for what is missing.
+package ear
 
 import (
 	"fmt"
@@ -8,16 +12,15 @@ import (
 	"github.com/pion/rtp"
 
 	"hustings/internal/jitter"
-	"hustings/internal/mix"
 	"hustings/internal/opus"
 )
 
 // Concealment of what did not arrive: an extrapolation, which fades to silence
 // before it begins to sound like a machine.
 const (
-	concealFull = 60 * mix.SampleRate / 1000  // samples before the fade
-	concealFade = 100 * mix.SampleRate / 1000 // samples of the fade
-	resumeRamp  = 120                         // samples of fade-in after silence: 2.5 ms
+	concealFull = 60 * opus.SampleRate / 1000  // samples before the fade
+	concealFade = 100 * opus.SampleRate / 1000 // samples of the fade
+	resumeRamp  = 120                          // samples of fade-in after silence: 2.5 ms
 )
 
 // quiet is the mean square below which sound may be cut or stretched at any
@@ -28,22 +31,22 @@ const quiet = 1e-5
 // cut or stretched, so that speech keeps its rhythm.
 const voicedPause = 3
 
-// ear is one speaker's way in: RTP packets of Opus on one side, frames of 20 ms
+// Ear is one speaker's way in: RTP packets of Opus on one side, frames of 20 ms
 // on the other. It puts packets in order and in time, decodes them, and covers
 // for those that are missing: with a copy from a RED packet, with the coarse copy
 // in the packet that follows (in-band FEC), or with an extrapolation.
 //
-// push is for the goroutine that reads the track, pull for the 20 ms loop; stats
+// Push is for the goroutine that reads the track, Pull for the 20 ms loop; Stats
 // is for any. They share the mutex for no longer than it takes to copy one
-// packet: decoding is done by pull alone, outside of it.
-type ear struct {
+// packet: decoding is done by Pull alone, outside of it.
+type Ear struct {
 	channels int
 	now      func() time.Time
 
 	mu     sync.Mutex // guards the fields up to the next gap
 	buffer *jitter.Buffer
 	blocks []redBlock
-	count  earStats
+	count  Stats
 
 	// All below is of the goroutine that pulls.
 	decoder *opus.Decoder
@@ -55,28 +58,28 @@ type ear struct {
 	voiced  int       // frames until a voiced one may be cut or stretched
 }
 
-// earStats tell how a speaker's line is. Counts are of packets.
-type earStats struct {
-	received  uint64
-	corrupt   uint64 // not Opus, or not RED: concealed like lost ones
-	lost      uint64 // never came, or too late
-	concealed uint64 // times that something was made up: lost, late or paused
-	fec       uint64 // lost ones brought back from the packet after
-	red       uint64 // lost ones brought back from a RED packet
-	cut       uint64 // samples left out to come nearer to live
-	stretched uint64 // samples put in to wait for late packets
-	depth     time.Duration
-	jitter    time.Duration
+// Stats tell how a speaker's line is. Counts are of packets.
+type Stats struct {
+	Received  uint64
+	Corrupt   uint64 // not Opus, or not RED: concealed like lost ones
+	Lost      uint64 // never came, or too late
+	Concealed uint64 // times that something was made up: lost, late or paused
+	FEC       uint64 // lost ones brought back from the packet after
+	RED       uint64 // lost ones brought back from a RED packet
+	Cut       uint64 // samples left out to come nearer to live
+	Stretched uint64 // samples put in to wait for late packets
+	Depth     time.Duration
+	Jitter    time.Duration
 }
 
-// newEar returns an ear whose frames have 1 or 2 channels, whatever is sent.
-func newEar(channels int) (*ear, error) {
+// New returns an ear whose frames have 1 or 2 channels, whatever is sent.
+func New(channels int) (*Ear, error) {
 	dec, err := opus.NewDecoder(channels)
 	if err != nil {
 		return nil, fmt.Errorf("ear: %w", err)
 	}
-	most := (opus.MaxSamples + mix.FrameSamples + 2*stretchMost) * channels
-	e := &ear{
+	most := (opus.MaxSamples + opus.FrameSamples + 2*stretchMost) * channels
+	e := &Ear{
 		channels: channels,
 		now:      time.Now,
 		buffer:   jitter.New(jitter.Options{}),
@@ -90,10 +93,10 @@ func newEar(channels int) (*ear, error) {
 	return e, nil
 }
 
-// push takes a packet from the network; red says that its payload is RED
+// Push takes a packet from the network; red says that its payload is RED
 // (RFC 2198). The ear keeps no reference to it. What can't be understood is
 // counted, and concealed when its time comes.
-func (e *ear) push(p *rtp.Packet, red bool, arrived time.Time) {
+func (e *Ear) Push(p *rtp.Packet, red bool, arrived time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(p.Payload) == 0 { // padding, sent to probe the network
@@ -105,7 +108,7 @@ func (e *ear) push(p *rtp.Packet, red bool, arrived time.Time) {
 	}
 	blocks, err := parseRED(p.Payload, e.blocks[:0])
 	if err != nil {
-		e.count.corrupt++
+		e.count.Corrupt++
 		return
 	}
 	// The newest first: it is the one that tells how the stream goes on.
@@ -116,11 +119,11 @@ func (e *ear) push(p *rtp.Packet, red bool, arrived time.Time) {
 
 // store hands one Opus packet to the buffer, which comes before the RTP packet
 // that carried it by a number of packets and of samples.
-func (e *ear) store(p *rtp.Packet, payload []byte, before int, offset uint32, arrived time.Time) {
+func (e *Ear) store(p *rtp.Packet, payload []byte, before int, offset uint32, arrived time.Time) {
 	samples, err := opus.Duration(payload)
 	if err != nil {
 		if before == 0 && len(payload) > 0 {
-			e.count.corrupt++
+			e.count.Corrupt++
 		}
 		return
 	}
@@ -134,9 +137,9 @@ func (e *ear) store(p *rtp.Packet, payload []byte, before int, offset uint32, ar
 	}, arrived)
 }
 
-// pull fills the next 20 ms. It returns false, with silence, when the speaker
+// Pull fills the next 20 ms. It returns false, with silence, when the speaker
 // sends nothing. It never waits for the network.
-func (e *ear) pull(frame []float32) bool {
+func (e *Ear) Pull(frame []float32) bool {
 	now := e.now()
 	for len(e.queue) < len(frame) && e.refill(now) {
 	}
@@ -147,7 +150,7 @@ func (e *ear) pull(frame []float32) bool {
 }
 
 // refill adds what comes next to the queue, and returns false if nothing does.
-func (e *ear) refill(now time.Time) bool {
+func (e *Ear) refill(now time.Time) bool {
 	r, advice := e.take(now)
 	switch r.Kind {
 	case jitter.Waiting:
@@ -168,22 +171,22 @@ func (e *ear) refill(now time.Time) bool {
 }
 
 // take gets what comes next from the buffer, and copies its payload.
-func (e *ear) take(now time.Time) (jitter.Result, jitter.Advice) {
+func (e *Ear) take(now time.Time) (jitter.Result, jitter.Advice) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.buffer.Pull(now)
 	e.packet = append(e.packet[:0], r.Packet.Payload...)
 	if r.Kind == jitter.Play && r.Packet.Repeat {
-		e.count.red++
+		e.count.RED++
 	}
 	return r, e.buffer.Advice()
 }
 
 // play decodes the packet in e.packet.
-func (e *ear) play(samples int, advice jitter.Advice) {
+func (e *Ear) play(samples int, advice jitter.Advice) {
 	n, err := e.decoder.Decode(e.packet, e.pcm)
 	if err != nil {
-		e.tally(func(c *earStats) { c.corrupt++ })
+		e.tally(func(c *Stats) { c.Corrupt++ })
 		e.conceal(samples)
 		return
 	}
@@ -196,7 +199,7 @@ func (e *ear) play(samples int, advice jitter.Advice) {
 }
 
 // adjust cuts or stretches decoded sound as the buffer advises.
-func (e *ear) adjust(pcm []float32, advice jitter.Advice) []float32 {
+func (e *Ear) adjust(pcm []float32, advice jitter.Advice) []float32 {
 	if e.voiced > 0 {
 		e.voiced--
 	}
@@ -225,11 +228,11 @@ func (e *ear) adjust(pcm []float32, advice jitter.Advice) []float32 {
 }
 
 // recover fills in for a lost packet, by FEC if the one after it is in e.packet.
-func (e *ear) recover(r jitter.Result) {
+func (e *Ear) recover(r jitter.Result) {
 	if len(r.Packet.Payload) > 0 && opus.HasFEC(e.packet) {
 		pcm := e.pcm[:whole(r.Samples)*e.channels]
 		if e.decoder.DecodeFEC(e.packet, pcm) == nil {
-			e.tally(func(c *earStats) { c.fec++ })
+			e.tally(func(c *Stats) { c.FEC++ })
 			e.covered = 0
 			e.add(pcm)
 			return
@@ -239,10 +242,10 @@ func (e *ear) recover(r jitter.Result) {
 }
 
 // conceal makes up for samples that are not there.
-func (e *ear) conceal(samples int) {
+func (e *Ear) conceal(samples int) {
 	samples = whole(samples)
 	pcm := e.pcm[:samples*e.channels]
-	e.tally(func(c *earStats) { c.concealed++ })
+	e.tally(func(c *Stats) { c.Concealed++ })
 	if e.covered >= concealFull+concealFade || e.decoder.Conceal(pcm) != nil {
 		clear(pcm)
 	}
@@ -261,7 +264,7 @@ func (e *ear) conceal(samples int) {
 }
 
 // add appends to the queue.
-func (e *ear) add(pcm []float32) {
+func (e *Ear) add(pcm []float32) {
 	if len(e.queue)+len(pcm) > cap(e.queue) {
 		e.queue = append(e.held[:0], e.queue...) // back to the start of its storage
 	}
@@ -269,30 +272,30 @@ func (e *ear) add(pcm []float32) {
 }
 
 // moved tells the buffer and the counts that samples were put in or left out.
-func (e *ear) moved(samples int) {
+func (e *Ear) moved(samples int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.buffer.Moved(samples)
 	if samples < 0 {
-		e.count.cut += uint64(-samples)
+		e.count.Cut += uint64(-samples)
 	} else {
-		e.count.stretched += uint64(samples)
+		e.count.Stretched += uint64(samples)
 	}
 }
 
-func (e *ear) tally(count func(*earStats)) {
+func (e *Ear) tally(count func(*Stats)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	count(&e.count)
 }
 
-// stats returns the counts so far and the state of the line.
-func (e *ear) stats() earStats {
+// Stats returns the counts so far and the state of the line.
+func (e *Ear) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s, b := e.count, e.buffer.Stats()
-	s.received, s.lost = b.Received, b.Lost
-	s.depth, s.jitter = e.buffer.Depth(), b.Jitter
+	s.Received, s.Lost = b.Received, b.Lost
+	s.Depth, s.Jitter = e.buffer.Depth(), b.Jitter
 	return s
 }
 

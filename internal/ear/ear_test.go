@@ -1,4 +1,4 @@
-package stage
+package ear
 
 import (
 	"math"
@@ -55,7 +55,7 @@ var started = time.Unix(1_700_000_000, 0)
 
 // hear plays what deliver says of each packet to an ear: how often it comes and
 // how much later than 20 ms times its number. It returns the sound.
-func hear(t testing.TB, e *ear, m *mouth, red bool, deliver func(i int) (times int, late time.Duration)) []float32 {
+func hear(t testing.TB, e *Ear, m *mouth, red bool, deliver func(i int) (times int, late time.Duration)) []float32 {
 	t.Helper()
 	type arrival struct {
 		at time.Duration
@@ -76,11 +76,11 @@ func hear(t testing.TB, e *ear, m *mouth, red bool, deliver func(i int) (times i
 		now = time.Duration(tick)*20*time.Millisecond + 5*time.Millisecond
 		for i, a := range arrivals {
 			if a.p != nil && a.at <= now {
-				e.push(a.p, red, started.Add(a.at))
+				e.Push(a.p, red, started.Add(a.at))
 				arrivals[i].p = nil
 			}
 		}
-		e.pull(frame)
+		e.Pull(frame)
 		out = append(out, frame...)
 	}
 	return out
@@ -88,9 +88,9 @@ func hear(t testing.TB, e *ear, m *mouth, red bool, deliver func(i int) (times i
 
 func inTime(int) (int, time.Duration) { return 1, 0 }
 
-func newTestEar(t testing.TB, channels int) *ear {
+func newTestEar(t testing.TB, channels int) *Ear {
 	t.Helper()
-	e, err := newEar(channels)
+	e, err := New(channels)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestEarHearsWhateverChannelsAreSent(t *testing.T) {
 			if loud := meanSquare(out[len(out)/4 : len(out)*3/4]); loud < 0.01 || loud > 0.03 {
 				t.Errorf("%d channels sent, %d heard: mean square %.4f", sent, channels, loud)
 			}
-			if s := e.stats(); s.received != 100 || s.lost+s.corrupt != 0 {
+			if s := e.Stats(); s.Received != 100 || s.Lost+s.Corrupt != 0 {
 				t.Errorf("%d channels sent, %d heard: %+v", sent, channels, s)
 			}
 		}
@@ -133,9 +133,9 @@ func TestEarBringsLostPacketsBackByFEC(t *testing.T) {
 		}
 		return 1, 0
 	})
-	s := e.stats()
-	if s.lost != 33 || s.fec < 25 {
-		t.Errorf("of %d lost packets %d came back by FEC: %+v", s.lost, s.fec, s)
+	s := e.Stats()
+	if s.Lost != 33 || s.FEC < 25 {
+		t.Errorf("of %d lost packets %d came back by FEC: %+v", s.Lost, s.FEC, s)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestEarBringsLostPacketsBackByRED(t *testing.T) {
 		}
 		return 1, 0
 	})
-	if s := e.stats(); s.lost != 0 || s.red != 50 || s.concealed > 5 {
+	if s := e.Stats(); s.Lost != 0 || s.RED != 50 || s.Concealed > 5 {
 		t.Errorf("%+v", s)
 	}
 	// Nothing is missing: it is the very sound of a line without loss.
@@ -175,7 +175,7 @@ func TestEarConcealsACorruptPacket(t *testing.T) {
 	m.packets[60].Payload = nil                                              // padding alone
 	e := newTestEar(t, 1)
 	out := hear(t, e, m, false, inTime)
-	if s := e.stats(); s.corrupt != 2 || s.received < 97 {
+	if s := e.Stats(); s.Corrupt != 2 || s.Received < 97 {
 		t.Errorf("%+v", s)
 	}
 	if loud := meanSquare(out[len(out)/4 : len(out)*3/4]); loud < 0.008 {
@@ -192,7 +192,7 @@ func TestEarFadesToSilenceWhenTheSpeakerIsGone(t *testing.T) {
 	e.now = func() time.Time { return now }
 	heard := 0
 	for range 50 {
-		if !e.pull(frame) && meanSquare(frame) != 0 {
+		if !e.Pull(frame) && meanSquare(frame) != 0 {
 			t.Fatal("a frame of nothing is not silent")
 		}
 		if meanSquare(frame) > 0 {
@@ -203,7 +203,7 @@ func TestEarFadesToSilenceWhenTheSpeakerIsGone(t *testing.T) {
 	if heard > 6 {
 		t.Errorf("%d frames are heard after the end", heard)
 	}
-	if e.pull(frame) {
+	if e.Pull(frame) {
 		t.Error("a second after the end there is still something")
 	}
 }
@@ -218,8 +218,8 @@ func TestEarCatchesUpWithoutChangingThePitch(t *testing.T) {
 		}
 		return 1, 0
 	})
-	s := e.stats()
-	if s.lost != 0 || s.cut < 200*48 || s.depth > 80*time.Millisecond {
+	s := e.Stats()
+	if s.Lost != 0 || s.Cut < 200*48 || s.Depth > 80*time.Millisecond {
 		t.Errorf("%+v", s)
 	}
 	loud, pure := 0, 0
@@ -245,8 +245,8 @@ func TestEarWaitsForASlowClock(t *testing.T) {
 	hear(t, e, m, false, func(i int) (int, time.Duration) {
 		return 1, time.Duration(i) * 80 * time.Microsecond // 0.4% slow
 	})
-	s := e.stats()
-	if s.lost != 0 || s.stretched < 20*48 || s.concealed > 8 { // five of them after the end
+	s := e.Stats()
+	if s.Lost != 0 || s.Stretched < 20*48 || s.Concealed > 8 { // five of them after the end
 		t.Errorf("%+v", s)
 	}
 }
@@ -338,7 +338,7 @@ func TestEarSurvivesABadNetwork(t *testing.T) {
 				t.Fatalf("sample %d is %v", i, v)
 			}
 		}
-		if s := e.stats(); s.lost > 50 || s.lost < 10 {
+		if s := e.Stats(); s.Lost > 50 || s.Lost < 10 {
 			t.Errorf("%+v", s)
 		}
 		if loud := meanSquare(out[len(out)/4:]); loud < 0.006 {
@@ -360,17 +360,17 @@ func TestEarTakesPacketsOfAnyDuration(t *testing.T) {
 		frame, got := make([]float32, mix.FrameSamples), 0
 		for tick := range 120 {
 			if tick%frames == 0 {
-				e.push(&rtp.Packet{
+				e.Push(&rtp.Packet{
 					Header:  rtp.Header{SSRC: 1, SequenceNumber: uint16(tick / frames), Timestamp: uint32(tick * 960)},
 					Payload: payload,
 				}, false, now)
 			}
 			now = now.Add(20 * time.Millisecond)
-			if e.pull(frame) {
+			if e.Pull(frame) {
 				got++
 			}
 		}
-		if s := e.stats(); s.lost != 0 || s.concealed > 1 || got < 120-frames-2 {
+		if s := e.Stats(); s.Lost != 0 || s.Concealed > 1 || got < 120-frames-2 {
 			t.Errorf("packets of %d ms: %d frames of 120, %+v", frames*20, got, s)
 		}
 	}
@@ -384,7 +384,7 @@ func TestEarIsSharedByThree(t *testing.T) {
 	go func() {
 		defer close(pushed)
 		for i, p := range m.packets {
-			e.push(p, false, started.Add(time.Duration(i)*20*time.Millisecond))
+			e.Push(p, false, started.Add(time.Duration(i)*20*time.Millisecond))
 		}
 	}()
 	go func() {
@@ -393,7 +393,7 @@ func TestEarIsSharedByThree(t *testing.T) {
 			case <-pushed:
 				return
 			default:
-				e.stats()
+				e.Stats()
 			}
 		}
 	}()
@@ -404,17 +404,17 @@ func TestEarIsSharedByThree(t *testing.T) {
 		case <-pushed:
 			done = true
 		default:
-			e.pull(frame)
+			e.Pull(frame)
 		}
 	}
 	for range 200 {
-		e.pull(frame)
+		e.Pull(frame)
 	}
-	s := e.stats()
-	if s.received == 0 || s.received > 100 {
+	s := e.Stats()
+	if s.Received == 0 || s.Received > 100 {
 		t.Errorf("%+v", s)
 	}
-	if e.pull(frame) {
+	if e.Pull(frame) {
 		t.Error("after the last packet there is still something")
 	}
 }
@@ -428,9 +428,9 @@ func TestEarAllocatesNothingInSteadyState(t *testing.T) {
 	i := 0
 	step := func() {
 		if i%5 != 3 {
-			e.push(m.packets[i], false, now)
+			e.Push(m.packets[i], false, now)
 		}
-		e.pull(frame)
+		e.Pull(frame)
 		now = now.Add(20 * time.Millisecond)
 		i++
 	}
@@ -453,10 +453,10 @@ func FuzzEar(f *testing.F) {
 		frame := make([]float32, mix.FrameSamples)
 		for i := range 12 {
 			p := &rtp.Packet{Header: rtp.Header{SSRC: 1, SequenceNumber: uint16(i * 2), Timestamp: uint32(i * 1920)}, Payload: payload}
-			e.push(p, red, now)
+			e.Push(p, red, now)
 			for range 2 {
 				now = now.Add(20 * time.Millisecond)
-				e.pull(frame)
+				e.Pull(frame)
 			}
 		}
 		if len(e.queue) > cap(e.held) {

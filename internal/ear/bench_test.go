@@ -1,4 +1,4 @@
-package stage
+package ear
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ import (
 type chain struct {
 	now    time.Time
 	mouths []*mouth
-	ears   []*ear
+	ears   []*Ear
 	strips []*mix.Strip
 	bus    *mix.Bus
 	own    []*opus.Encoder
@@ -46,7 +46,7 @@ func newChain(b *testing.B, seats int) *chain {
 		e.now = func() time.Time { return d.now }
 		d.ears = append(d.ears, e)
 		d.strips = append(d.strips, mix.NewStrip(1))
-		d.own = append(d.own, encoder(opus.EncoderOptions{Bitrate: monitorMono}))
+		d.own = append(d.own, encoder(opus.EncoderOptions{Bitrate: 48000}))
 		d.limits = append(d.limits, mix.NewLimiter(1))
 	}
 	d.limits = append(d.limits, mix.NewLimiter(1))
@@ -91,8 +91,8 @@ func (d *chain) step(b *testing.B) {
 	for i, e := range d.ears {
 		p := *d.mouths[i].packets[d.tick%len(d.mouths[i].packets)]
 		p.SequenceNumber, p.Timestamp = uint16(d.tick), uint32(d.tick*960)
-		e.push(&p, false, d.now)
-		e.pull(d.frame)
+		e.Push(&p, false, d.now)
+		e.Pull(d.frame)
 		d.strips[i].Process(d.frame)
 		if d.strips[i].Audible() {
 			d.bus.Add(i, d.frame)
