@@ -5,6 +5,9 @@ import "time"
 // SeatID names a seat on one stage: short, since it rides in every pulse.
 type SeatID string
 
+// Valid reports whether id could name a seat: the same characters as an ID.
+func (id SeatID) Valid() bool { return validName(string(id)) }
+
 // Invite gives one seat on one stage to whoever holds its token.
 type Invite struct {
 	Space   ID

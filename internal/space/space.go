@@ -17,11 +17,27 @@ package space
 import (
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
 // ID names a space in links and on the bus: 1 to 64 characters of a-z, 0-9 and "-".
 type ID string
+
+// maxID is the longest name of a space or a seat, in characters.
+const maxID = 64
+
+// Valid reports whether id could name a space. What is not valid names none.
+func (id ID) Valid() bool { return validName(string(id)) }
+
+func validName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxID
+}
 
 // Phase is where a space stands between its announcement and its recording.
 type Phase string
@@ -206,7 +222,7 @@ func (s Space) refuse(verb string) error {
 //
 // Errors: Invalid, if it is empty or longer than MaxName characters.
 func CleanName(name string) (string, error) {
-	name = strings.Join(strings.Fields(name), " ")
+	name = strings.Join(strings.Fields(readable(name)), " ")
 	if name == "" {
 		return "", Errorf(Invalid, "a name is required: it is what the audience sees when this person speaks")
 	}
@@ -217,7 +233,7 @@ func CleanName(name string) (string, error) {
 }
 
 func cleanTitle(title string) (string, error) {
-	title = strings.Join(strings.Fields(title), " ")
+	title = strings.Join(strings.Fields(readable(title)), " ")
 	if title == "" {
 		return "", Errorf(Invalid, "a title is required: it is what people see before they listen")
 	}
@@ -228,11 +244,22 @@ func cleanTitle(title string) (string, error) {
 }
 
 func cleanDescription(text string) (string, error) {
-	text = strings.TrimSpace(text)
+	text = strings.TrimSpace(readable(text))
 	if n := utf8.RuneCountInString(text); n > MaxDescription {
 		return "", Errorf(Invalid, "the description has %d characters; use at most %d", n, MaxDescription)
 	}
 	return text, nil
+}
+
+// readable drops what nobody can read: control characters, but for line ends and
+// tabs, and bytes that are no UTF-8. A database may refuse them.
+func readable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 func at(t time.Time) *time.Time {

@@ -115,6 +115,9 @@ func TestTexts(t *testing.T) {
 	}{
 		{" The \n\t debate ", "", "The debate"},
 		{"", "", ""},
+		{"a\x00b\u200fc\xff\u0085 \x1b[31m", "", "ab\u200fc [31m"},
+		{"\x00", "", ""},
+		{"x", "two\r\nlines", "x"},
 		{" \n", "", ""},
 		{long(space.MaxTitle), "", long(space.MaxTitle)},
 		{long(space.MaxTitle + 1), "", ""},
@@ -185,5 +188,16 @@ func TestErrors(t *testing.T) {
 	}
 	if space.KindOf(nil) != "" || space.KindOf(io.EOF) != space.Internal {
 		t.Errorf("kinds of nil and EOF: %q, %q", space.KindOf(nil), space.KindOf(io.EOF))
+	}
+}
+
+func TestNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a": true, "debate-2": true, strings.Repeat("x", 64): true,
+		"": false, "A": false, "a b": false, "a.b": false, "a/b": false, "ä": false, "a\x00": false, strings.Repeat("x", 65): false,
+	} {
+		if space.ID(name).Valid() != want || space.SeatID(name).Valid() != want {
+			t.Errorf("%q: valid as a space %v, as a seat %v", name, space.ID(name).Valid(), space.SeatID(name).Valid())
+		}
 	}
 }

@@ -30,6 +30,9 @@ func (s *Store) AddInvite(ctx context.Context, in space.Invite) error {
 //
 // Errors: NotFound.
 func (s *Store) Invite(ctx context.Context, id space.ID, seat space.SeatID) (space.Invite, error) {
+	if !id.Valid() || !seat.Valid() {
+		return space.Invite{}, noInvite(seat)
+	}
 	row := new(inviteRow)
 	err := s.read.NewSelect().Model(row).Where("space = ? AND seat = ?", string(id), string(seat)).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -43,6 +46,9 @@ func (s *Store) Invite(ctx context.Context, id space.ID, seat space.SeatID) (spa
 
 // Invites returns a space's invites that were not revoked, oldest first.
 func (s *Store) Invites(ctx context.Context, id space.ID) ([]space.Invite, error) {
+	if !id.Valid() {
+		return nil, noSpace(id)
+	}
 	var rows []inviteRow
 	err := s.read.NewSelect().Model(&rows).Where("space = ? AND NOT revoked", string(id)).OrderExpr("created, seat").Scan(ctx)
 	if err != nil {
@@ -59,6 +65,9 @@ func (s *Store) Invites(ctx context.Context, id space.ID) ([]space.Invite, error
 //
 // Errors: NotFound.
 func (s *Store) Revoke(ctx context.Context, id space.ID, seat space.SeatID) error {
+	if !id.Valid() || !seat.Valid() {
+		return noInvite(seat)
+	}
 	result, err := s.write.NewUpdate().Model((*inviteRow)(nil)).Set("revoked = ?", true).
 		Where("space = ? AND seat = ?", string(id), string(seat)).Exec(ctx)
 	if err != nil {

@@ -32,6 +32,9 @@ func (s *Store) Add(ctx context.Context, sp space.Space) error {
 //
 // Errors: NotFound.
 func (s *Store) Get(ctx context.Context, id space.ID) (space.Space, error) {
+	if !id.Valid() {
+		return space.Space{}, noSpace(id)
+	}
 	row := new(spaceRow)
 	if err := s.read.NewSelect().Model(row).Where("id = ?", string(id)).Scan(ctx); err != nil {
 		return space.Space{}, notFound(err, id)
@@ -46,6 +49,9 @@ func (s *Store) Get(ctx context.Context, id space.ID) (space.Space, error) {
 //
 // Errors: NotFound, and those of the rule.
 func (s *Store) Update(ctx context.Context, id space.ID, rule func(space.Space) (space.Space, error)) (before, after space.Space, err error) {
+	if !id.Valid() {
+		return space.Space{}, space.Space{}, noSpace(id)
+	}
 	err = s.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		row := new(spaceRow)
 		query := tx.NewSelect().Model(row).Where("id = ?", string(id))
@@ -104,6 +110,9 @@ func (s *Store) List(ctx context.Context, after space.ID, limit int) (page []spa
 	limit = min(max(limit, 1), MaxPage)
 	var rows []spaceRow
 	query := s.read.NewSelect().Model(&rows).OrderExpr("is_over, created DESC, id").Limit(int64(limit) + 1)
+	if after != "" && !after.Valid() {
+		return nil, "", noSpace(after)
+	}
 	if after != "" {
 		last := new(spaceRow)
 		if err := s.read.NewSelect().Model(last).Where("id = ?", string(after)).Scan(ctx); err != nil {
@@ -143,7 +152,11 @@ func insert(ctx context.Context, db *bun.DB, row any) (made bool, err error) {
 
 func notFound(err error, id space.ID) error {
 	if errors.Is(err, sql.ErrNoRows) {
-		return space.Errorf(space.NotFound, "there is no space %q here; check the link", string(id))
+		return noSpace(id)
 	}
 	return fmt.Errorf("read space %s: %w", id, err)
+}
+
+func noSpace(id space.ID) error {
+	return space.Errorf(space.NotFound, "there is no space %q here; check the link", string(id))
 }

@@ -146,6 +146,21 @@ func testAbsent(t *testing.T, s *store.Store) {
 	wantKind(t, s.Revoke(t.Context(), "nowhere", "q4"), space.NotFound)
 	_, _, err = s.List(t.Context(), "nowhere", 10)
 	wantKind(t, err, space.NotFound)
+	// What can't be a name must not reach a database, which may choke on it.
+	for _, odd := range []string{"\x00", "\xff", "A", "x'y", strings.Repeat("x", 65)} {
+		id, seat := space.ID(odd), space.SeatID(odd)
+		_, err := s.Get(t.Context(), id)
+		wantKind(t, err, space.NotFound)
+		_, _, err = s.Update(t.Context(), id, func(sp space.Space) (space.Space, error) { return sp, nil })
+		wantKind(t, err, space.NotFound)
+		_, err = s.Invite(t.Context(), "debate", seat)
+		wantKind(t, err, space.NotFound)
+		wantKind(t, s.Revoke(t.Context(), "debate", seat), space.NotFound)
+		_, err = s.Invites(t.Context(), id)
+		wantKind(t, err, space.NotFound)
+		_, _, err = s.List(t.Context(), id, 10)
+		wantKind(t, err, space.NotFound)
+	}
 	if err := s.AddInvite(t.Context(), space.Invite{Space: "nowhere", Seat: "q4", Role: space.Host, Name: "Ana"}); err == nil {
 		t.Error("an invite to no space was kept")
 	}

@@ -173,7 +173,7 @@ func (f *fakeArchive) Proof(_ context.Context, _ space.ID, from, to uint64) (pro
 
 // site is a server with what stands behind it.
 type site struct {
-	t         *testing.T
+	t         testing.TB
 	url       string
 	server    *httptest.Server
 	web       *web.Web
@@ -196,12 +196,12 @@ var builtPages = fstest.MapFS{
 }
 
 // newSite serves a site on the fakes; change may alter the options.
-func newSite(t *testing.T, change ...func(*web.Options)) *site {
+func newSite(t testing.TB, change ...func(*web.Options)) *site {
 	t.Helper()
 	return siteOn(t, &fakeStage{}, change...)
 }
 
-func siteOn(t *testing.T, stage bothStages, change ...func(*web.Options)) *site {
+func siteOn(t testing.TB, stage bothStages, change ...func(*web.Options)) *site {
 	t.Helper()
 	s := &site{t: t, programme: &fakeProgramme{ready: true}, archive: &fakeArchive{}, log: &bytes.Buffer{}}
 	s.stage, _ = stage.(*fakeStage)
