@@ -4,6 +4,7 @@ import { StreamPlayer, type Player } from '../live/player.ts';
 import { probe } from '../live/sink.ts';
 import { onAir, type Phase, type Pulse, type PulseSeat, type Space } from '../shared/space.ts';
 import { call, Problem } from '../shared/api.ts';
+import { soundElement } from '../shared/sound.ts';
 import { timeOfDay } from '../shared/time.ts';
 import { RecordingPlayer } from './recording.ts';
 import { replacedStart } from './announced.ts';
@@ -27,7 +28,7 @@ export class Listening {
   readonly player: Player;
   /** What takes the player's place after the end. */
   readonly recording = signal<RecordingPlayer | null>(null);
-  readonly audio = new Audio();
+  readonly audio = soundElement('sound');
 
   constructor(
     readonly id: string,

@@ -1,5 +1,6 @@
 import { computed, signal } from '@preact/signals';
 import type { PlayerState } from '../live/player.ts';
+import { soundElement } from '../shared/sound.ts';
 import type { Pulse, Tally } from '../shared/space.ts';
 import { unroll, type Moment } from './timeline.ts';
 
@@ -28,7 +29,7 @@ export class RecordingPlayer {
   readonly length = signal(0);
   readonly speed = signal(1);
   readonly state = signal<Extract<PlayerState, 'idle' | 'buffering' | 'playing' | 'failed'>>('idle');
-  private readonly audio = new Audio();
+  private readonly audio = soundElement('recording-sound');
   private readonly base: string;
 
   constructor(id: string) {

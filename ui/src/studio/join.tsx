@@ -12,8 +12,7 @@ const TALKING = -35;
 /** On stage or not, muted or not: always in reach, with words where something is wrong. */
 export function Join({ room }: Props) {
   const { seat, socket } = room;
-  const phase = room.phase.value;
-  if (phase === 'ended' || phase === 'cancelled') return null;
+  if (room.over.value) return null;
   const state = seat.out.state.value;
   const say = seatWords(state, socket.dismissed.value, seat.out.problem.value);
   return (

@@ -27,10 +27,11 @@ export class KeptLink {
     void this.run(this.session.signal);
   }
 
-  stop(): void {
+  /** Lets the link go; `tell` is false when the server ended it. */
+  stop(tell = true): void {
     this.session?.abort();
     this.session = null;
-    this.link.peek()?.close();
+    this.link.peek()?.close(tell);
     this.link.value = null;
     this.problem.value = null;
     this.state.value = 'off';

@@ -64,12 +64,13 @@ export class Link {
     await this.pc.getSenders()[0]?.replaceTrack(track);
   }
 
-  /** Leaves. The server is told, even while the page goes away. */
-  close(): void {
+  /** Leaves. The server is told, even while the page goes away, unless it was the server who ended it. */
+  close(tell = true): void {
     clearTimeout(this.gatherTimer);
     clearTimeout(this.shakyTimer);
-    this.pc.close();
-    if (this.resource) void this.send('DELETE').catch(() => {});
+    // First the word, then the silence: by a silent connection the server would take the seat for lost.
+    const told = tell && this.resource ? this.send('DELETE') : Promise.resolve();
+    void Promise.allSettled([told]).then(() => this.pc.close());
     this.resource = '';
     this.giveUp();
   }

@@ -1,4 +1,4 @@
-import { computed, signal, type Signal } from '@preact/signals';
+import { computed, effect, signal, type Signal } from '@preact/signals';
 import { call, Problem, wordsOf } from '../shared/api.ts';
 import { moderates, type Phase, type Role, type Space } from '../shared/space.ts';
 import { dropToken, keepToken } from './entry.ts';
@@ -104,10 +104,14 @@ export class Room {
       // Times of opening and starting are the space's own; the stage tells only that it happened.
       if (state && state.phase !== this.space.peek().phase) void this.refresh();
     });
+    effect(() => {
+      if (this.over.value) this.close();
+    });
     addEventListener('pagehide', () => this.seat.leave());
   }
 
   readonly phase = computed<Phase>(() => this.socket.state.value?.phase ?? this.space.value.phase);
+  readonly over = computed(() => this.phase.value === 'ended' || this.phase.value === 'cancelled');
   readonly title = computed(() => this.socket.state.value?.title || this.space.value.title);
   readonly startsAt = computed(() => this.socket.state.value?.starts_at ?? this.space.value.starts_at ?? null);
   readonly moderates = computed(() => moderates(this.me.role));
@@ -147,6 +151,14 @@ export class Room {
     } catch {
       // The stage's word is newer anyway; the next change asks again.
     }
+  }
+
+  /** After the end there is no stage to be on, and no reason to hold a microphone. */
+  private close(): void {
+    this.seat.leave(false);
+    this.socket.close();
+    this.check.stop();
+    this.mic.close();
   }
 
   private learn(space: Space | undefined): void {

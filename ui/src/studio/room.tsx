@@ -18,7 +18,7 @@ export function RoomView({ room }: Props) {
     document.title = `${air}${room.title.value} · Studio`;
   });
   const phase = room.phase.value;
-  const over = phase === 'ended' || phase === 'cancelled';
+  const over = room.over.value;
   return (
     <main class="room">
       <div class="room-head">
@@ -76,7 +76,7 @@ function OnAir({ room }: Props) {
     <section class="on-air" data-phase={phase} data-testid="audience-hears" role="status" aria-label="What the audience hears">
       <strong>{title}</strong>
       <span>{detail}</span>
-      {!room.socket.connected.value && !room.socket.dismissed.value && (
+      {!room.over.value && !room.socket.connected.value && !room.socket.dismissed.value && (
         <span class="on-air-stale">No word from the stage right now: what you see may be old. It is tried again by itself.</span>
       )}
     </section>

@@ -1,4 +1,5 @@
 import { computed, effect, signal } from '@preact/signals';
+import { soundElement } from '../shared/sound.ts';
 import { KeptLink } from './keep.ts';
 import type { Microphone } from './mic.ts';
 import type { StageSocket } from './socket.ts';
@@ -21,7 +22,7 @@ export class OwnSeat {
   readonly mutedByHost = signal(false);
   /** The stage can't be told to unmute now. */
   readonly unheard = signal(false);
-  readonly speaker = new Audio();
+  readonly speaker = soundElement('others-sound');
 
   private track: MediaStreamTrack | null = null;
   private askedAt = -Infinity;
@@ -45,7 +46,7 @@ export class OwnSeat {
     effect(() => this.follow());
     effect(() => this.swap(this.mic.stream.value));
     effect(() => {
-      if (this.socket.dismissed.value) this.leave();
+      if (this.socket.dismissed.value) this.leave(false);
     });
   }
 
@@ -58,10 +59,11 @@ export class OwnSeat {
     void this.speaker.play().catch(() => {});
   }
 
-  leave(): void {
+  /** Goes off the stage; `tell` is false when the stage knows, since it was its doing. */
+  leave(tell = true): void {
     this.joined.value = false;
-    this.out.stop();
-    this.in.stop();
+    this.out.stop(tell);
+    this.in.stop(tell);
     this.track?.stop();
     this.track = null;
     this.mutedByHost.value = false;
