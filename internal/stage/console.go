@@ -60,6 +60,7 @@ type channel struct {
 	strip   *mix.Strip
 	frame   []float32
 	audible bool
+	muted   bool   // in the tick before
 	own     *voice // the mix without this seat; nil until it is heard for the first time
 	earlier ear.Stats
 }
@@ -91,16 +92,31 @@ func (k *console) mix(c *cast) {
 		// A muted microphone is emptied all the same, so that what is heard after
 		// unmuting is now and not what was said meanwhile.
 		p.in.Pull(ch.frame)
-		if p.muted {
-			continue
+		closing, opening := p.muted && !ch.muted, !p.muted && ch.muted
+		switch ch.muted = p.muted; {
+		case closing || opening:
+			fade(ch.frame, k.channels, closing)
+		case p.muted:
+			clear(ch.frame)
 		}
 		ch.strip.Process(ch.frame)
-		if ch.strip.Audible() {
-			ch.audible = true
+		if ch.strip.Audible() && (closing || !p.muted) {
+			ch.audible = !p.muted
 			k.bus.Add(p.slot, ch.frame)
 		}
 	}
 	k.bus.Sum(k.sum)
+}
+
+// fade lets a frame end in silence, or begin in it, so that muting does not click.
+func fade(frame []float32, channels int, out bool) {
+	for i := range frame {
+		gain := float32(i/channels+1) / mix.FrameSamples
+		if out {
+			gain = 1 - gain
+		}
+		frame[i] *= gain
+	}
 }
 
 // sit returns the channel of the part's slot, cleared if someone else sat there.

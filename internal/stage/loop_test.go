@@ -274,6 +274,30 @@ func TestWhoeverIsMutedIsNowhere(t *testing.T) {
 	})
 }
 
+func TestMutingDoesNotClick(t *testing.T) {
+	k, err := newConsole(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cast{seats: []part{{id: "ann", in: &tone{hertz: 440, level: 0.3}}}}
+	var last, jump, peak float64
+	for tick := range 400 {
+		c.seats[0].muted = tick%20 >= 10
+		k.mix(c)
+		for _, v := range k.sum {
+			jump = max(jump, math.Abs(float64(v)-last))
+			peak = max(peak, math.Abs(float64(v)))
+			last = float64(v)
+		}
+		if loud := slices.Max(k.sum) > 0; loud == (tick%20 > 10) {
+			t.Fatalf("tick %d: sound is %v", tick, loud)
+		}
+	}
+	if steepest := peak * 2 * math.Pi * 440 / 48000; jump > 1.5*steepest {
+		t.Errorf("a jump of %.3f in a tone of %.3f, whose own steepest step is %.3f", jump, peak, steepest)
+	}
+}
+
 func TestAStageThatStopsAndStartsGoesOnByWallClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sp := liveSpace("again")

@@ -95,6 +95,7 @@ func (a *air) tick(stage []float32, live bool) ([]byte, error) {
 	resting, onStage := a.fader.Resting()
 	a.fader.Mix(stage, a.second, a.frame)
 	if err := a.encode(); err != nil {
+		a.skip() // the time passes all the same
 		return nil, err
 	}
 	if resting && onStage {
