@@ -85,7 +85,10 @@ func (s *socket) serve(ctx context.Context) {
 	defer running.Wait()
 	defer s.conn.CloseNow() // ends the reading
 	defer cancel()
-	running.Go(func() { defer cancel(); s.read(ctx) })
+	// A read whose context ends cuts the connection. So that the page can be told
+	// why it ends, reading goes on until the connection is closed.
+	reading := context.WithoutCancel(ctx)
+	running.Go(func() { defer cancel(); s.read(reading) })
 	running.Go(func() { defer cancel(); s.keepAlive(ctx) })
 	s.follow(ctx, watcher.Events())
 }

@@ -81,6 +81,15 @@ func TestLiveRefusals(t *testing.T) {
 	}
 }
 
+func listenLocal(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
 // exchange sends bytes on a connection of its own and returns all that comes back.
 func exchange(t *testing.T, address, request string) string {
 	t.Helper()
@@ -268,10 +277,7 @@ func TestServeOverTLSOnASharedPort(t *testing.T) {
 	certified.StartTLS()
 	defer certified.Close()
 	conf := &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"http/1.1"}}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := listenLocal(t)
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error)
 	go func() { served <- s.web.Serve(ctx, tls.NewListener(split.New(listener), conf)) }()
@@ -305,10 +311,7 @@ func TestServeOverTLSOnASharedPort(t *testing.T) {
 
 func TestServeTellsWhyItCant(t *testing.T) {
 	s := newSite(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := listenLocal(t)
 	listener.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
