@@ -30,19 +30,19 @@ const freePorts = 20
 
 // openDoor opens the port.
 func openDoor(ctx context.Context, o Options, dir *folder, log *slog.Logger) (*door, error) {
+	tcp, udp, err := listen(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	conf, err := tlsConfig(ctx, o, dir, log)
+	conf, err := tlsConfig(ctx, o, dir, tcp.Addr(), log)
 	if err != nil {
 		cancel()
+		tcp.Close()
 		return nil, err
 	}
-	d := &door{secure: conf != nil, cancel: cancel}
-	if d.tcp, d.udp, err = listen(ctx, o); err != nil {
-		cancel()
-		return nil, err
-	}
-	port := split.New(d.tcp)
-	d.ice, d.http = port.ICE(), port
+	port := split.New(tcp)
+	d := &door{tcp: tcp, http: port, ice: port.ICE(), udp: udp, secure: conf != nil, cancel: cancel}
 	if conf != nil {
 		d.http = tls.NewListener(port, conf)
 	}

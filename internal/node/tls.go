@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -20,10 +21,10 @@ import (
 const alpn = "http/1.1"
 
 // tlsConfig returns how HTTPS is served, nil for plain HTTP.
-func tlsConfig(ctx context.Context, o Options, dir *folder, log *slog.Logger) (*tls.Config, error) {
+func tlsConfig(ctx context.Context, o Options, dir *folder, at net.Addr, log *slog.Logger) (*tls.Config, error) {
 	switch {
 	case o.Domain != "":
-		return managedTLS(ctx, o.Domain, dir.file("certificates"), log)
+		return managedTLS(ctx, o.Domain, dir.file("certificates"), at, log)
 	case o.TLSCert != "":
 		files := &certificateFiles{cert: o.TLSCert, key: o.TLSKey, log: log}
 		if err := files.load(); err != nil {
@@ -95,8 +96,12 @@ func (c *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // managedTLS fetches a certificate for the domain by ACME and renews it for as long
 // as ctx lasts. The authority asks back on port 443, which therefore has to lead
 // here: directly, or through a router that maps it to --listen.
-func managedTLS(ctx context.Context, domain, dir string, log *slog.Logger) (*tls.Config, error) {
+func managedTLS(ctx context.Context, domain, dir string, at net.Addr, log *slog.Logger) (*tls.Config, error) {
 	logger := zap.New(zapToSlog{log})
+	listener, ok := at.(*net.TCPAddr)
+	if !ok {
+		return nil, fmt.Errorf("--domain %s: a certificate can be had on a TCP port only", domain)
+	}
 	var config *certmagic.Config
 	cache := certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return config, nil },
@@ -106,6 +111,8 @@ func managedTLS(ctx context.Context, domain, dir string, log *slog.Logger) (*tls
 	config = certmagic.New(cache, certmagic.Config{Storage: &certmagic.FileStorage{Path: dir}, Logger: logger})
 	config.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(config, certmagic.ACMEIssuer{
 		CA: certmagic.LetsEncryptProductionCA, Agreed: true, DisableHTTPChallenge: true, Logger: logger,
+		// Who asks back is answered by our own listener, which this names.
+		ListenHost: listener.IP.String(), AltTLSALPNPort: listener.Port,
 	})}
 	// In the background: a server whose certificate is slow to come still starts,
 	// and says in its log why it is not reached.

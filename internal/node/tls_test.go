@@ -99,15 +99,15 @@ func TestCertificatesThatCannotBeUsed(t *testing.T) {
 		"another key":  {TLSCert: cert, TLSKey: other},
 		"not a secret": {TLSCert: cert, TLSKey: cert},
 	} {
-		if _, err := tlsConfig(t.Context(), o, nil, nil); err == nil || !strings.Contains(err.Error(), "certificate") && !strings.Contains(err.Error(), "--tls-cert") {
+		if _, err := tlsConfig(t.Context(), o, nil, nil, nil); err == nil || !strings.Contains(err.Error(), "certificate") && !strings.Contains(err.Error(), "--tls-cert") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	conf, err := tlsConfig(t.Context(), Options{TLSCert: cert, TLSKey: key}, nil, nil)
+	conf, err := tlsConfig(t.Context(), Options{TLSCert: cert, TLSKey: key}, nil, nil, nil)
 	if err != nil || len(conf.NextProtos) != 1 || conf.NextProtos[0] != "http/1.1" {
 		t.Errorf("a good one: %+v, %v", conf, err)
 	}
-	if conf, err := tlsConfig(t.Context(), Options{}, nil, nil); conf != nil || err != nil {
+	if conf, err := tlsConfig(t.Context(), Options{}, nil, nil, nil); conf != nil || err != nil {
 		t.Errorf("plain HTTP: %+v, %v", conf, err)
 	}
 }
