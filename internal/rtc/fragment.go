@@ -2,6 +2,7 @@ package rtc
 
 import (
 	"strings"
+	"unicode"
 
 	"hustings/internal/space"
 )
@@ -38,6 +39,9 @@ func parseFragment(text string) (fragment, error) {
 	mid, media := "", false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
+		if strings.ContainsFunc(line, unicode.IsControl) {
+			return f, badFragment("has a control character in a line")
+		}
 		if strings.HasPrefix(line, "m=") {
 			mid, media = "", true
 			continue

@@ -177,8 +177,12 @@ func (s *Session) negotiate(ctx context.Context, offer string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+	text := s.pc.LocalDescription().SDP
+	if ufrag, _ := credentials(text); ufrag == "" {
+		return "", s.unfit(errors.New("no media section could be accepted"))
+	}
 	s.offer = offer
-	return s.pc.LocalDescription().SDP, nil
+	return text, nil
 }
 
 // prefer puts what we like to receive first.
