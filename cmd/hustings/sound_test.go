@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -26,7 +27,8 @@ import (
 	"hustings/internal/ogg"
 )
 
-// writeTone writes a sine of -12 dBFS as WAV: 48 kHz, mono, 16 bits.
+// writeTone writes a sine of -12 dBFS as WAV: 48 kHz, mono, 16 bits; without a header
+// if the file is named so (.raw).
 func writeTone(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: tone file seconds hertz")
@@ -36,14 +38,15 @@ func writeTone(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(errors.Join(err1, err2))
 	le := binary.LittleEndian
 	samples := int(length * 48000)
-	out := append([]byte("RIFF"), 0, 0, 0, 0)
-	le.PutUint32(out[4:], uint32(36+2*samples))
-	out = append(out, "WAVEfmt "...)
-	for _, v := range []uint32{16, 1 | 1<<16, 48000, 96000, 2 | 16<<16} {
-		out = le.AppendUint32(out, v)
+	var out []byte
+	if !strings.HasSuffix(args[0], ".raw") {
+		out = le.AppendUint32([]byte("RIFF"), uint32(36+2*samples))
+		out = append(out, "WAVEfmt "...)
+		for _, v := range []uint32{16, 1 | 1<<16, 48000, 96000, 2 | 16<<16} {
+			out = le.AppendUint32(out, v)
+		}
+		out = le.AppendUint32(append(out, "data"...), uint32(2*samples))
 	}
-	out = append(out, "data"...)
-	out = le.AppendUint32(out, uint32(2*samples))
 	for i := range samples {
 		out = le.AppendUint16(out, uint16(int16(8192*math.Sin(2*math.Pi*hz*float64(i)/48000))))
 	}
