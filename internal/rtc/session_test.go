@@ -119,6 +119,7 @@ func FuzzAnswer(f *testing.F) {
 			if CheckOffer(offer, d) != nil {
 				continue
 			}
+			start := time.Now()
 			s := newSession(t, n, d)
 			if answer, err := s.Answer(t.Context(), offer); err != nil {
 				if space.KindOf(err) != space.Invalid {
@@ -128,6 +129,9 @@ func FuzzAnswer(f *testing.F) {
 				t.Errorf("an answer without credentials:\n%s", answer)
 			}
 			s.Close()
+			if took := time.Since(start); took > answerWithin+time.Second {
+				t.Fatalf("held up for %v by %q", took, offer)
+			}
 		}
 	})
 }
