@@ -194,7 +194,8 @@ func (s *socket) send(ctx context.Context, message any) error {
 	if err != nil {
 		return err
 	}
-	soon, cancel := context.WithTimeout(ctx, writeTime)
+	// As with reading: a write whose context ends cuts the connection.
+	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
 	return s.conn.Write(soon, websocket.MessageText, data)
 }
@@ -212,7 +213,7 @@ func (s *socket) keepAlive(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			soon, cancel := context.WithTimeout(ctx, pingTime)
+			soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTime)
 			err := s.conn.Ping(soon)
 			cancel()
 			if err != nil {

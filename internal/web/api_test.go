@@ -206,7 +206,8 @@ func TestSignIn(t *testing.T) {
 
 func TestOtherSitesCantUseTheCookie(t *testing.T) {
 	s := newSite(t, func(o *web.Options) { o.BaseURL = "https://hustings.example" })
-	r := s.ask("GET", "/signin?token="+ownerToken, "")
+	const host = "Host: hustings.example"
+	r := s.ask("GET", "/signin?token="+ownerToken, "", host)
 	set := r.header.Get("Set-Cookie")
 	if !strings.HasPrefix(set, "__Host-hustings=") || !strings.Contains(set, "Secure") {
 		t.Errorf("cookie under https: %s", set)
@@ -226,10 +227,13 @@ func TestOtherSitesCantUseTheCookie(t *testing.T) {
 		// A token is no cookie: whoever has it may use it from anywhere.
 		{[]string{"Origin: https://evil.example", "Sec-Fetch-Site: cross-site", asOwner}, 201},
 	} {
-		s.want(s.api("POST", "/spaces", `{"title":"x"}`, append(c.headers, cookie)...), c.status)
+		s.want(s.api("POST", "/spaces", `{"title":"x"}`, append(c.headers, cookie, host)...), c.status)
 	}
-	s.want(s.api("POST", "/signout", "", cookie, "Sec-Fetch-Site: cross-site", "Origin: https://evil.example"), 403)
-	s.want(s.api("GET", "/me", "", cookie, "Sec-Fetch-Site: cross-site"), 200)
+	s.want(s.api("POST", "/signout", "", cookie, host, "Sec-Fetch-Site: cross-site", "Origin: https://evil.example"), 403)
+	s.want(s.api("GET", "/me", "", cookie, host, "Sec-Fetch-Site: cross-site"), 200, `"owner":true`)
+	if set = s.ask("GET", "/signin?token="+ownerToken, "").header.Get("Set-Cookie"); strings.Contains(set, "Secure") {
+		t.Errorf("cookie by plain HTTP to another address: %s", set)
+	}
 }
 
 func TestCORS(t *testing.T) {

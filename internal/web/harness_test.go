@@ -141,6 +141,7 @@ func (f *fakeProgramme) set(ready bool, refuse error) {
 type fakeArchive struct {
 	finished error
 	missing  bool
+	moved    bool // to another store
 }
 
 func (f *fakeArchive) Finished(ctx context.Context, _ space.ID) error {
@@ -159,9 +160,12 @@ func (f *fakeArchive) Open(_ context.Context, id space.ID, ext string) (archive.
 	if f.missing {
 		return archive.Content{}, space.Errorf(space.NotFound, "there is no recording of this space")
 	}
-	text := "0123456789"
+	text, kept := "0123456789", time.Unix(1_800_000_000, 0)
+	if f.moved {
+		kept = kept.Add(time.Hour)
+	}
 	return archive.Content{ReadSeekCloser: readSeekCloser{strings.NewReader(text)}, Size: int64(len(text)),
-		ModTime: time.Unix(1_800_000_000, 0), Type: "audio/" + ext}, nil
+		ModTime: kept, Type: "audio/" + ext}, nil
 }
 
 func (f *fakeArchive) Proof(_ context.Context, _ space.ID, from, to uint64) (programme.Proof, error) {

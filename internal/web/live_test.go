@@ -243,8 +243,10 @@ func TestRecordings(t *testing.T) {
 	s.want(s.ask("GET", "/recordings/"+id+".wav", ""), 404)
 	s.want(s.ask("GET", "/recordings/nowhere.ogg", ""), 404)
 
-	s.archive.finished = space.Errorf(space.NotFound, "not on this disk")
-	s.want(s.ask("GET", path, ""), 200)
+	s.archive.finished, s.archive.moved = space.Errorf(space.NotFound, "not on this disk"), true
+	if r = s.want(s.ask("GET", path, "", "Range: bytes=2-4", "If-Range: "+etag), 206); r.header.Get("ETag") != etag {
+		t.Errorf("from another store: %v", r.header)
+	}
 	s.archive.missing = true
 	s.want(s.ask("GET", path, ""), 404, "no recording")
 	s.archive.finished = errors.New("disk on fire")

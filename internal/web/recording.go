@@ -38,11 +38,11 @@ func (w *Web) recording(rw http.ResponseWriter, r *http.Request) {
 	defer file.Close()
 	header := rw.Header()
 	header.Set("Content-Type", file.Type)
-	// A complete recording never changes; what could change is which file it is,
-	// after a restore from a backup, say.
-	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, file.Size, file.ModTime.UnixNano()))
+	// A complete recording never changes, but the file that it is in does: it moves
+	// from this disk to the recordings' store. So its marks are the space's.
+	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, sp.EndedAt.UnixMicro(), file.Size))
 	header.Set("Cache-Control", "public, max-age=3600")
-	http.ServeContent(rw, r, "", file.ModTime, file)
+	http.ServeContent(rw, r, "", *sp.EndedAt, file)
 }
 
 func (w *Web) openRecording(ctx context.Context, id space.ID, ext string) (archive.Content, error) {

@@ -27,7 +27,8 @@ func visitOf(ctx context.Context) visit {
 }
 
 func (w *Web) visit(r *http.Request) visit {
-	v := visit{base: w.BaseURL, secure: r.TLS != nil || strings.HasPrefix(w.BaseURL, "https://")}
+	// Behind a proxy that ends TLS, the host tells that the request came that way.
+	v := visit{base: w.BaseURL, secure: r.TLS != nil || w.BaseURL == "https://"+r.Host}
 	if v.base == "" {
 		scheme := "http://"
 		if v.secure {
