@@ -40,6 +40,7 @@ var floors = map[string]int{
 	"internal/store":     2,
 	"internal/blob":      2,
 	"internal/bus":       2,
+	"internal/tape":      2,
 
 	"internal/space": 1,
 

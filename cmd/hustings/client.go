@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hustings/internal/client"
+	"hustings/internal/tape"
 )
 
 type publishCommand struct {
@@ -32,7 +33,7 @@ func (c *publishCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	source, file, err := client.OpenSource(c.File, std.in)
+	source, file, err := tape.Open(c.File, std.in)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,20 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"hustings/internal/opus"
 	"hustings/internal/space"
 )
+
+// Source gives out what is to be spoken, as Opus packets: see package tape.
+type Source interface {
+	// Next returns the next packet and its length in samples at 48 kHz. The
+	// packet is valid until the next call. At the end it returns io.EOF. It may
+	// block, as long as whatever it reads from does.
+	Next() (packet []byte, samples int, err error)
+}
+
+// frameSamples is the length of a packet of the programme, and of most others.
+const frameSamples = opus.FrameSamples
 
 // PublishOptions say what is spoken, and where. URL and Source are required.
 type PublishOptions struct {

@@ -14,6 +14,7 @@ import (
 	"hustings/internal/client"
 	"hustings/internal/desk"
 	"hustings/internal/space"
+	"hustings/internal/tape"
 )
 
 // recordings are the voices of the demo: see demo/conversation.txt for what they
@@ -147,7 +148,7 @@ func (d *demo) speak(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		source, err := client.NewLoop(file)
+		source, err := tape.NewLoop(file)
 		if err != nil {
 			return fmt.Errorf("%s: %w", v.file, err)
 		}

@@ -1,4 +1,4 @@
-package client
+package tape
 
 import (
 	"bytes"
@@ -109,7 +109,7 @@ func TestEveryKindOfWAVIsSpokenAtItsOwnPitchAndLevel(t *testing.T) {
 		{bits: 32, channels: 1, rate: 22050, float: true},
 		{bits: 64, channels: 6, rate: 11025, float: true},
 	} {
-		s, err := NewSource(bytes.NewReader(wav(format, tone(1000, format.rate, format.rate))))
+		s, err := New(bytes.NewReader(wav(format, tone(1000, format.rate, format.rate))))
 		if err != nil {
 			t.Errorf("%+v: %v", format, err)
 			continue
@@ -130,7 +130,7 @@ func TestRawIsSpokenUntilItsEnd(t *testing.T) {
 	for _, v := range tone(440, 48000, 4800+100) {
 		raw = binary.LittleEndian.AppendUint16(raw, uint16(int16(v*(1<<15))))
 	}
-	s, closer, err := OpenSource("-", bytes.NewReader(raw))
+	s, closer, err := Open("-", bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestOggOpusIsPassedOnAsItIs(t *testing.T) {
 	packets := [][]byte{opus.Silence(1), {0xFC, 1, 2, 3}, opus.Silence(2)}
 	file := ogg.AppendHeaders(nil, 7, 1, 312, "test")
 	file = ogg.AppendPage(file, ogg.Page{Flags: ogg.Last, Granule: 3 * frameSamples, Serial: 7, Sequence: 2, Packets: packets})
-	s, err := NewSource(bytes.NewReader(file))
+	s, err := New(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,13 +192,13 @@ func TestWrongFilesAreRefusedWithWhatToDo(t *testing.T) {
 		"not really WAV": {[]byte("RIFF0000AVI 00000000"), "not a WAV"},
 		"Ogg of nothing": {ogg.AppendPage(nil, ogg.Page{Flags: ogg.First, Packets: [][]byte{[]byte("\x01vorbis")}}), "no Opus"},
 	} {
-		_, err := NewSource(bytes.NewReader(c.file))
+		_, err := New(bytes.NewReader(c.file))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want something about %q", name, err, c.want)
 		}
 	}
 	missing := filepath.Join(t.TempDir(), "none.wav")
-	if _, _, err := OpenSource(missing, nil); !os.IsNotExist(unwrapAll(err)) {
+	if _, _, err := Open(missing, nil); !os.IsNotExist(unwrapAll(err)) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -213,12 +213,12 @@ func unwrapAll(err error) error {
 	}
 }
 
-func FuzzNewSource(f *testing.F) {
+func FuzzNew(f *testing.F) {
 	f.Add(wav(wavFormat{bits: 24, channels: 2, rate: 44100}, tone(440, 44100, 900)))
 	f.Add(wav(wavFormat{bits: 32, channels: 1, rate: 8000, float: true}, tone(440, 8000, 400)))
 	f.Add(ogg.AppendHeaders(nil, 1, 1, 312, "x"))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		s, err := NewSource(bytes.NewReader(file))
+		s, err := New(bytes.NewReader(file))
 		if err != nil {
 			return
 		}

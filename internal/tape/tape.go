@@ -1,4 +1,11 @@
-package client
+// Package tape plays a recording where a microphone could be: it turns WAV, Ogg Opus
+// or raw samples into the Opus packets that are sent.
+//
+// What is Opus already is passed on packet by packet, with nothing lost. Anything
+// else is mixed down to mono, brought to 48 kHz by a resampler and encoded while it
+// is read, so that a recording may be as long as it likes, or a pipe. Pace is not
+// kept here: whoever calls Next knows when a packet is due.
+package tape
 
 import (
 	"bufio"
@@ -13,7 +20,7 @@ import (
 	"hustings/internal/opus"
 )
 
-// Source gives out what is to be spoken, as Opus packets.
+// Source is a recording that is played.
 type Source interface {
 	// Next returns the next packet and its length in samples at 48 kHz. The
 	// packet is valid until the next call. At the end it returns io.EOF. It may
@@ -26,11 +33,11 @@ const (
 	speechRate   = 48000             // bits a second of what is encoded here
 )
 
-// OpenSource opens the file of the given name: WAV or Ogg Opus, told by its first
+// Open plays the file of the given name: WAV or Ogg Opus, told by its first
 // bytes. "-" is raw 48 kHz mono s16le from stdin. WAV is mixed down to mono and
 // brought to 48 kHz; the packets of Ogg Opus are passed on as they are. Close
 // closes the file.
-func OpenSource(name string, stdin io.Reader) (Source, io.Closer, error) {
+func Open(name string, stdin io.Reader) (Source, io.Closer, error) {
 	if name == "-" {
 		s, err := NewRaw(stdin)
 		return s, io.NopCloser(nil), err
@@ -39,7 +46,7 @@ func OpenSource(name string, stdin io.Reader) (Source, io.Closer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read the recording: %w", err)
 	}
-	s, err := NewSource(f)
+	s, err := New(f)
 	if err != nil {
 		f.Close()
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
@@ -47,8 +54,8 @@ func OpenSource(name string, stdin io.Reader) (Source, io.Closer, error) {
 	return s, f, nil
 }
 
-// NewSource reads a WAV or an Ogg Opus file from r.
-func NewSource(r io.Reader) (Source, error) {
+// New plays a WAV or an Ogg Opus file from r.
+func New(r io.Reader) (Source, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	magic, err := br.Peek(4)
 	switch {
@@ -64,7 +71,7 @@ func NewSource(r io.Reader) (Source, error) {
 	return nil, errors.New("neither WAV nor Ogg Opus: convert it first, for example with ffmpeg -i FILE -c:a libopus FILE.ogg")
 }
 
-// NewRaw reads raw 48 kHz mono s16le from r.
+// NewRaw plays raw 48 kHz mono s16le from r.
 func NewRaw(r io.Reader) (Source, error) {
 	return newPCM(r, math.MaxInt64, wavFormat{bits: 16, channels: 1, rate: 48000})
 }
