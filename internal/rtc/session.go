@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -27,8 +28,8 @@ type Patch struct {
 
 // Bounds of a session.
 const (
-	connectWithin = 20 * time.Second // from the answer to a connection
-	answerWithin  = 3 * time.Second  // for an answer with all our candidates
+	patience     = 20 * time.Second // from the answer to a connection
+	answerWithin = 3 * time.Second  // for an answer with all our candidates
 )
 
 // Errors of Patch that have statuses of their own (RFC 9725, section 4.3).
@@ -42,6 +43,8 @@ var (
 type SessionOptions struct {
 	Direction Direction
 	Stereo    bool // a WHIP client is asked for stereo
+	// Patience is how long Run waits for a first connection; 0 means 20 s.
+	Patience time.Duration
 
 	// Packet takes what a microphone sends; red says that its payload is RED (RFC
 	// 2198). It must not keep the packet. WHIP only.
@@ -348,7 +351,7 @@ func (s *Session) End() { s.once.Do(func() { close(s.gone) }) }
 // Run waits for the end of a session that was answered, tells it by left, and
 // closes the connection. One that never connects ends by itself.
 func (s *Session) Run(ctx context.Context, left func()) {
-	timer := time.NewTimer(connectWithin)
+	timer := time.NewTimer(cmp.Or(s.opts.Patience, patience))
 	defer timer.Stop()
 	for waiting := true; waiting; {
 		select {

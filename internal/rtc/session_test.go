@@ -83,6 +83,18 @@ func TestTheEndOfASessionIsTold(t *testing.T) {
 	}
 }
 
+func TestASessionThatNeverConnectsEnds(t *testing.T) {
+	s, err := newNetwork(t).NewSession(SessionOptions{Direction: WHEP, Patience: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := false
+	s.Run(t.Context(), func() { told = true })
+	if !told {
+		t.Error("nobody was told")
+	}
+}
+
 func TestTrickle(t *testing.T) {
 	s := newSession(t, newNetwork(t), WHIP)
 	defer s.Close()

@@ -236,6 +236,7 @@ type caller struct {
 type callerOptions struct {
 	red, tcp bool
 	video    bool
+	ip6      bool
 	hertz    float64
 	clicks   chan<- time.Time // instead of a tone: when each click was said
 }
@@ -245,7 +246,16 @@ func newCaller(t testing.TB, o callerOptions) *caller {
 	var engine webrtc.SettingEngine
 	engine.SetIncludeLoopbackCandidate(true)
 	engine.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
-	if o.tcp {
+	if o.ip6 { // pion's own gathering passes ::1 over
+		conn, err := net.ListenPacket("udp6", "[::1]:0")
+		if err != nil {
+			t.Skipf("no IPv6 here: %v", err)
+		}
+		mux := webrtc.NewICEUDPMux(silentLogs{}.NewLogger(""), conn)
+		t.Cleanup(func() { mux.Close() })
+		engine.SetICEUDPMux(mux)
+		engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP6})
+	} else if o.tcp {
 		engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
 	} else {
 		engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})

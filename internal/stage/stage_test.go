@@ -225,6 +225,19 @@ func TestWithoutUDPThereIsICETCP(t *testing.T) {
 	bobHears.hears(t, 440, 1000)
 }
 
+func TestIPv6(t *testing.T) {
+	t.Parallel()
+	inRealTime(t)
+	r := newRig(t, func(o *Options) { o.UDP = "[::1]:0" })
+	if err := r.Put(liveSpace("six")); err != nil {
+		t.Fatal(err)
+	}
+	ann, bob := invite("six", "ann", space.Host), invite("six", "bob", space.Speaker)
+	bobHears := r.listen(t, bob, callerOptions{ip6: true})
+	r.speak(t, ann, callerOptions{hertz: 440, ip6: true})
+	bobHears.hears(t, 440, 1000)
+}
+
 func TestWhoMayConnect(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
