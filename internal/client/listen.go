@@ -125,6 +125,8 @@ func (l *listening) connections(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil, errors.Is(err, errLengthReached), l.heard.ended:
 			return nil
+		case errors.Is(err, ErrNotAsSigned):
+			return err
 		case l.out != nil && l.out.err != nil:
 			return l.out.err
 		case l.over(err):

@@ -282,8 +282,9 @@ func TestListenTellsWhatIsNotAsSigned(t *testing.T) {
 		f.stream(&heard, 0, 40)
 		f.serve = func(w http.ResponseWriter, _ int) { w.Write(heard.Bytes()) }
 		tamper(f)
-		if _, err := f.listen(t, ListenOptions{}); !errors.Is(err, ErrNotAsSigned) {
-			t.Errorf("%s: got %v", name, err)
+		report, err := f.listen(t, ListenOptions{})
+		if !errors.Is(err, ErrNotAsSigned) || report.Reconnects > 0 || report.Blocks > proveEach {
+			t.Errorf("%s: got %v after %+v", name, err, report)
 		}
 	}
 }
