@@ -1,18 +1,17 @@
 // Package stage is where those who can be heard meet: it takes their microphones
 // by WebRTC, mixes them, lets each hear the others, and writes the programme.
 //
-// It has four parts that know little of each other:
+// Its parts know little of each other:
 //
-//   - state: seats, roles, mute, who speaks, the pulse; a state machine without a
-//     network and without a clock.
 //   - loop, console, air: the media path. Every 20 ms the loop of a space pulls a
-//     frame from each ear, mixes, sends everybody on stage what they are to hear,
-//     and gives the mix, or hold audio, to the programme, which is encoded in three
-//     rungs and written as a block every 25 ticks. It never waits for anybody.
+//     frame from each ear (room ear), mixes, sends everybody on stage what they are
+//     to hear, and gives the mix, or hold audio, to the programme, which is encoded
+//     in three rungs and written as a block every 25 ticks. It never waits.
 //   - session: one WHIP (RFC 9725) or WHEP connection of one seat; room rtc has the
 //     WebRTC of it.
-//   - room and Stages: a room ties these together for one space; Stages is all
-//     rooms of this process, and what others call.
+//   - room and Stages: a room ties these to the state machine of its stage (room
+//     seats) and to the pages that watch; Stages is all rooms of this process, and
+//     what others call.
 //
 // What is said while the doors are open stays on stage: until the space is live
 // the programme is hold audio alone.
