@@ -94,11 +94,6 @@ func (w *Web) guard(next http.Handler) http.Handler {
 			header.Set("Cache-Control", "no-store")
 		}
 		r.Body = http.MaxBytesReader(rw, r.Body, maxBody)
-		if r.ContentLength == 0 {
-			// All of it is here. Left on, the deadline would end r's context in the
-			// middle of a long answer: of a recording, say.
-			_ = http.NewResponseController(rw).SetReadDeadline(time.Time{})
-		}
 		next.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
 	})
 }

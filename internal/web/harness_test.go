@@ -141,7 +141,8 @@ func (f *fakeProgramme) set(ready bool, refuse error) {
 type fakeArchive struct {
 	finished error
 	missing  bool
-	moved    bool // to another store
+	moved    bool          // to another store
+	slow     time.Duration // of each read
 }
 
 func (f *fakeArchive) Finished(ctx context.Context, _ space.ID) error {
@@ -152,11 +153,26 @@ func (f *fakeArchive) Finished(ctx context.Context, _ space.ID) error {
 	return f.finished
 }
 
-type readSeekCloser struct{ *strings.Reader }
+// stored is a file that is read as long as ctx goes on, as one in a store is.
+type stored struct {
+	*strings.Reader
+	ctx  context.Context
+	slow time.Duration
+}
 
-func (readSeekCloser) Close() error { return nil }
+func (stored) Close() error { return nil }
 
-func (f *fakeArchive) Open(_ context.Context, id space.ID, ext string) (archive.Content, error) {
+func (s stored) Read(p []byte) (int, error) {
+	if s.slow > 0 {
+		time.Sleep(s.slow)
+	}
+	if s.ctx.Err() != nil {
+		return 0, s.ctx.Err()
+	}
+	return s.Reader.Read(p)
+}
+
+func (f *fakeArchive) Open(ctx context.Context, id space.ID, ext string) (archive.Content, error) {
 	if f.missing {
 		return archive.Content{}, space.Errorf(space.NotFound, "there is no recording of this space")
 	}
@@ -164,7 +180,7 @@ func (f *fakeArchive) Open(_ context.Context, id space.ID, ext string) (archive.
 	if f.moved {
 		kept = kept.Add(time.Hour)
 	}
-	return archive.Content{ReadSeekCloser: readSeekCloser{strings.NewReader(text)}, Size: int64(len(text)),
+	return archive.Content{ReadSeekCloser: stored{strings.NewReader(text), ctx, f.slow}, Size: int64(len(text)),
 		ModTime: kept, Type: "audio/" + ext}, nil
 }
 

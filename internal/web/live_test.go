@@ -257,6 +257,21 @@ func TestRecordings(t *testing.T) {
 	s.want(s.ask("GET", "/recordings/"+off+".ogg", ""), 410, "cancelled")
 }
 
+// TestLongAnswer takes longer to answer than a request may take to come.
+func TestLongAnswer(t *testing.T) {
+	s := newSite(t)
+	id := s.announce("Debate")
+	s.bring(id, space.Ended)
+	s.archive.slow = 150 * time.Millisecond
+	hasty := httptest.NewUnstartedServer(s.web.Handler())
+	hasty.Config.ReadTimeout = 50 * time.Millisecond
+	hasty.Start()
+	defer hasty.Close()
+	if r := s.want(s.ask("GET", hasty.URL+"/recordings/"+id+".ogg", ""), 200); r.body != "0123456789" {
+		t.Errorf("cut to %q", r.body)
+	}
+}
+
 func TestRecordingThatIsNotCompleteYet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for 3 s as a listener would")
