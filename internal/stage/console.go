@@ -212,7 +212,8 @@ func newVoice(channels int) (*voice, error) {
 	if channels == 2 {
 		rate = monitorStereo
 	}
-	encoder, err := opus.NewEncoder(opus.EncoderOptions{Channels: channels, Bitrate: rate})
+	// With in-band FEC: these packets go to phones over networks that lose some.
+	encoder, err := opus.NewEncoder(opus.EncoderOptions{Channels: channels, Bitrate: rate, FEC: true, LossPercent: 5})
 	if err != nil {
 		return nil, err
 	}

@@ -51,8 +51,10 @@ func newAir(sp space.Space, resume programme.Resume, hold []float32, w *programm
 			channels = a.channels
 		}
 		var err error
+		// Encoded once for everybody, so as well as it can be: that also lets the
+		// codec tell speech from hold audio.
 		a.encoders[r], err = opus.NewEncoder(opus.EncoderOptions{
-			Channels: channels, Bitrate: rung.Bitrate(sp.Stereo), Music: sp.Stereo && channels == 2,
+			Channels: channels, Bitrate: rung.Bitrate(sp.Stereo), Complexity: opus.BestComplexity, Music: sp.Stereo && channels == 2,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("encoder of rung %d: %w", r, err)
