@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -68,29 +67,27 @@ func (n *Node) Demo(ctx context.Context, tell func(DemoLinks)) error {
 	})
 }
 
-// becomeDemo empties the folder for a new demo, but for its keys, so that links of
-// an earlier one that were kept still sign in. A folder with anything else in it is
-// refused.
+// becomeDemo takes away the spaces of an earlier demo in the folder. Keys and the
+// owner's token stay, so that whoever was signed in still is. The spaces of a server
+// that is no demo are left alone, and so is everything else.
 func (f *folder) becomeDemo() error {
-	entries, err := os.ReadDir(f.path)
-	if err != nil {
-		return fmt.Errorf("--data: %w", err)
-	}
-	_, err = os.Stat(f.file(demoMarker))
-	fresh := errors.Is(err, os.ErrNotExist)
-	for _, e := range entries {
-		switch e.Name() {
-		case "lock", "keys", "owner.token", demoMarker:
+	_, err := os.Stat(f.file(demoMarker))
+	own := err == nil
+	for _, name := range []string{"hustings.db", "hustings.db-wal", "hustings.db-shm", "programme", "recordings"} {
+		if _, err := os.Lstat(f.file(name)); errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if fresh {
-			return fmt.Errorf("--data %s holds something else than a demo (%s): name an empty folder, or one that is not there", f.path, e.Name())
+		if !own {
+			return fmt.Errorf("--data %s holds spaces that are not those of a demo, which would be lost: name another folder", f.path)
 		}
-		if err := os.RemoveAll(filepath.Join(f.path, e.Name())); err != nil {
+		if err := os.RemoveAll(f.file(name)); err != nil {
 			return fmt.Errorf("cannot make the demo anew: %w", err)
 		}
 	}
-	return os.WriteFile(f.file(demoMarker), []byte("Each `hustings demo` on this folder makes it anew.\n"), 0o600)
+	if err := os.WriteFile(f.file(demoMarker), []byte("Each `hustings demo` makes the spaces in this folder anew.\n"), 0o600); err != nil {
+		return fmt.Errorf("the data folder cannot be written to: %w", err)
+	}
+	return nil
 }
 
 // demo is the conversation of one Demo.

@@ -75,7 +75,7 @@ func (f *folder) loadKeys(o Options) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the key for invites: %w", err)
 	}
-	k := &keys{owner: o.OwnerToken}
+	k := &keys{owner: strings.TrimSpace(o.OwnerToken)}
 	if k.tokens, err = token.New(secret, nil); err != nil {
 		return nil, fmt.Errorf("the key for invites: %w", err)
 	}

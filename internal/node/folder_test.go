@@ -87,26 +87,14 @@ func TestAFolderThatCannotBeMade(t *testing.T) {
 	}
 }
 
-func TestADemoEmptiesOnlyItsOwnFolder(t *testing.T) {
+func TestADemoMakesAnewOnlyWhatIsADemos(t *testing.T) {
 	f, err := openFolder(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.close()
-	keep := f.file("keep.txt")
-	if err := os.WriteFile(keep, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.becomeDemo(); err == nil || !strings.Contains(err.Error(), "keep.txt") {
-		t.Errorf("a folder that is somebody's: %v", err)
-	}
-	if err := os.Remove(keep); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.becomeDemo(); err != nil {
-		t.Fatalf("an empty folder: %v", err)
-	}
-	for _, name := range []string{"hustings.db", "programme/demo/blocks.log", "keys/secret", "owner.token"} {
+	write := func(name string) {
+		t.Helper()
 		if err := os.MkdirAll(filepath.Dir(f.file(name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -114,12 +102,30 @@ func TestADemoEmptiesOnlyItsOwnFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	exists := func(name string) bool {
+		_, err := os.Stat(f.file(name))
+		return err == nil
+	}
+	write("programme/talk/blocks.log")
+	if err := f.becomeDemo(); err == nil || !exists("programme/talk/blocks.log") {
+		t.Errorf("a server's folder: %v", err)
+	}
+	if err := os.RemoveAll(f.file("programme")); err != nil {
+		t.Fatal(err)
+	}
+	write("notes.txt")
+	if err := f.becomeDemo(); err != nil {
+		t.Fatalf("a folder without spaces: %v", err)
+	}
+	for _, name := range []string{"hustings.db", "programme/demo/blocks.log", "keys/secret", "owner.token"} {
+		write(name)
+	}
 	if err := f.becomeDemo(); err != nil {
 		t.Fatalf("its own folder: %v", err)
 	}
-	for name, want := range map[string]bool{"hustings.db": false, "programme": false, "keys/secret": true, "owner.token": true} {
-		if _, err := os.Stat(f.file(name)); (err == nil) != want {
-			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+	for name, want := range map[string]bool{"hustings.db": false, "programme": false, "keys/secret": true, "owner.token": true, "notes.txt": true} {
+		if exists(name) != want {
+			t.Errorf("%s is there: %v, want %v", name, !want, want)
 		}
 	}
 }

@@ -20,6 +20,10 @@ import (
 	"sync/atomic"
 )
 
+// shortToken is the length below which an owner's token is warned of. The one that
+// is made has 43 characters.
+const shortToken = 16
+
 // Node is a server. Make it with New.
 type Node struct {
 	opts     Options
@@ -67,6 +71,9 @@ func (n *Node) run(ctx context.Context, guest func(context.Context, *wiring) err
 	keys, err := dir.loadKeys(n.opts)
 	if err != nil {
 		return err
+	}
+	if len(keys.owner) < shortToken {
+		n.log.Warn("HUSTINGS_OWNER_TOKEN is so short that it can be guessed, and it opens everything: use 32 characters or more")
 	}
 	w := n.wire(dir, door, keys)
 	defer func() {

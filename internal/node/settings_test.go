@@ -37,7 +37,6 @@ func TestWrongSettingsAreRefusedWithTheReason(t *testing.T) {
 		"a database's path":  {with(func(o *Options) { o.Database = "/var/db" }), "postgres://"},
 		"another store":      {with(func(o *Options) { o.Recordings = "ftp://x" }), "s3://"},
 		"no credentials":     {with(func(o *Options) { o.NATSCredentials = "/nowhere/x.creds" }), "--nats-creds"},
-		"a guessable token":  {with(func(o *Options) { o.OwnerToken = "secret" }), "could be guessed"},
 		"too much backlog":   {with(func(o *Options) { o.Backlog = time.Hour }), "--backlog"},
 		"a negative backlog": {with(func(o *Options) { o.Backlog = -1 }), "--backlog"},
 	} {
