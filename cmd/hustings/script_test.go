@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,6 +30,8 @@ import (
 //	says REGEXP                waits until it has said so on standard output, all of which is
 //	                           in the file said
 //	kill9, terminate           ends it by SIGKILL, or by SIGTERM and then in good order
+//	interrupt                  ends it by two SIGINTs, the second while it goes down
+//	hang                       begins a request that it would wait for, going down
 //	http [-as TOKEN] [-type T] METHOD PATH STATUS [BODY]
 //	                           a request; the answer is in the files body and head
 //	until [-match REGEXP] [same as http]
@@ -57,7 +60,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serveCmd, "demo": demoCmd, "says": says, "kill9": kill, "terminate": terminate,
+			"serve": serveCmd, "demo": demoCmd, "says": says, "kill9": kill, "terminate": terminate, "interrupt": interrupt, "hang": hang,
 			"http": request, "until": until, "keep": keep, "exits": exits, "certificate": certificate,
 			"tone": writeTone, "hears": hears, "loud": loud, "alpn": alpn, "lasts": lasts, "part": part, "report": report,
 		},
@@ -185,6 +188,39 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the server did not end within 10 s: %s", ts.ReadFile("server.log"))
 	}
 	s.cmd = nil
+}
+
+// hang opens a request whose body does not come.
+func hang(ts *testscript.TestScript, neg bool, args []string) {
+	conn, err := net.Dial("tcp", ts.Getenv("ADDR"))
+	ts.Check(err)
+	ts.Defer(func() { conn.Close() })
+	_, err = fmt.Fprintf(conn, "POST /api/v1/spaces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	ts.Check(err)
+}
+
+// interrupt sends a signal, and another one once the server takes no connections any
+// more: that ends it at once, by the signal.
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	s := serverOf(ts)
+	ts.Check(s.cmd.Process.Signal(syscall.SIGINT))
+	for deadline := time.Now().Add(patience); ; {
+		conn, err := net.Dial("tcp", ts.Getenv("ADDR"))
+		if err != nil {
+			break
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			ts.Fatalf("the server still takes connections")
+		}
+	}
+	ts.Check(s.cmd.Process.Signal(syscall.SIGINT))
+	err := <-s.done
+	s.cmd = nil
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
+		ts.Fatalf("the second signal: %v", err)
+	}
 }
 
 var errStatus = errors.New("another status")
