@@ -5,7 +5,6 @@ import { probe } from '../live/sink.ts';
 import { onAir, type Phase, type Pulse, type PulseSeat, type Space } from '../shared/space.ts';
 import { call, Problem } from '../shared/api.ts';
 import { soundElement } from '../shared/sound.ts';
-import { timeOfDay } from '../shared/time.ts';
 import { RecordingPlayer } from './recording.ts';
 import { replacedStart } from './announced.ts';
 import { watchSpace } from './watch.ts';
@@ -84,15 +83,20 @@ export class Listening {
       player: this.player.state.value,
       startsIn: this.startsIn.value,
       notice: this.pulse.value?.notice ?? '',
-      lostSince: lost ? timeOfDay(new Date(lost).toISOString()) : null,
+      lostSince: lost ? new Date(lost).toLocaleTimeString() : null,
       speaking: this.voices.value.some((voice) => voice.speaking),
     });
   });
 
   /** Does what the button says. */
   press(): void {
-    if (this.words.value.button?.does === 'stop') this.player.stop();
-    else this.player.press();
+    if (this.words.value.button?.does === 'stop') {
+      this.player.stop();
+      return;
+    }
+    this.player.press();
+    // The doors may have opened since this page last looked.
+    if (this.player.state.peek() === 'waiting') void this.refresh();
   }
 
   /** Asks for the space now. */
@@ -126,9 +130,10 @@ export class Listening {
 
   private choosePlayer(): Player {
     const base = `/live/${encodeURIComponent(this.id)}`;
+    const isOpen = () => onAir(this.space.peek()?.phase ?? 'scheduled');
     const feed = probe();
-    if (feed) return new StreamPlayer(this.audio, `${base}.mp4`, feed, () => void this.refresh());
-    const player = new PlainPlayer(this.audio, base);
+    if (feed) return new StreamPlayer(this.audio, `${base}.mp4`, feed, isOpen, () => void this.refresh());
+    const player = new PlainPlayer(this.audio, base, isOpen);
     if (!playsOgg()) player.state.value = 'failed';
     return player;
   }

@@ -21,7 +21,7 @@ const FORGIVE = 60;
 const WINDOW = 3;
 
 /** More than this ahead, beyond the target, is jumped over: the tab slept, say. */
-const JUMP = 4;
+const JUMP = 2;
 
 /** How far the speed may go from 1 unnoticed, pitch kept. */
 const NUDGE = 0.03;

@@ -6,6 +6,9 @@ import type { Player, PlayerState } from './player.ts';
 /** Milliseconds between two looks at the pulse. */
 const POLL = 3_000;
 
+/** Milliseconds without sound after which a connection is made anew. */
+const PATIENCE = 12_000;
+
 /** Can this browser play Ogg Opus by itself? */
 export function playsOgg(): boolean {
   return document.createElement('audio').canPlayType('audio/ogg; codecs="opus"') !== '';
@@ -24,13 +27,17 @@ export class PlainPlayer implements Player {
   private poll = 0;
   private retry = 0;
   private tries = 0;
+  private connections = 0;
+  private dog = 0;
 
   constructor(
     private readonly audio: HTMLAudioElement,
     private readonly base: string,
+    /** Does the programme run, as far as the page knows? */
+    private readonly isOpen: () => boolean,
   ) {
     audio.addEventListener('playing', () => this.playing());
-    audio.addEventListener('waiting', () => this.pressed && (this.state.value = 'buffering'));
+    audio.addEventListener('waiting', () => this.dry());
     audio.addEventListener('error', () => this.broke());
     audio.addEventListener('ended', () => this.broke());
   }
@@ -53,14 +60,33 @@ export class PlainPlayer implements Player {
 
   private connect(): void {
     clearTimeout(this.retry);
+    if (!this.isOpen()) {
+      this.state.value = 'waiting';
+      return;
+    }
     this.state.value = this.lostSince.peek() ? 'lost' : 'connecting';
-    this.audio.src = `${this.base}.ogg`;
+    // A new address each time: browsers answer a known one with what they kept of it.
+    this.audio.src = `${this.base}.ogg?${++this.connections}`;
+    this.watch();
     this.audio.play().catch((error: unknown) => {
       if (error instanceof DOMException && error.name === 'NotAllowedError') this.state.value = 'blocked';
     });
   }
 
+  private dry(): void {
+    if (!this.pressed) return;
+    this.state.value = 'buffering';
+    this.watch();
+  }
+
+  /** No sound for long: this connection is dead, whatever the element thinks. */
+  private watch(): void {
+    clearTimeout(this.dog);
+    this.dog = window.setTimeout(() => this.broke(), PATIENCE);
+  }
+
   private playing(): void {
+    clearTimeout(this.dog);
     this.tries = 0;
     this.lostSince.value = null;
     this.state.value = 'playing';
@@ -68,18 +94,20 @@ export class PlainPlayer implements Player {
 
   /** The element tells no reason, so the pulse is asked what became of the programme. */
   private broke(): void {
+    clearTimeout(this.dog);
     if (!this.pressed) return;
-    void this.ask().then((status) => {
+    void this.ask().then(() => {
       if (!this.pressed) return;
-      if (status === 425) this.state.value = 'waiting';
-      else this.lostSince.value ??= Date.now();
-      if (status !== 425) this.state.value = 'lost';
-      this.retry = window.setTimeout(() => this.connect(), status === 425 ? 60_000 : backoff(this.tries++));
+      this.lostSince.value ??= Date.now();
+      this.state.value = 'lost';
+      clearTimeout(this.retry);
+      this.retry = window.setTimeout(() => this.connect(), backoff(this.tries++));
     });
   }
 
-  /** Asks for the pulse and returns the status; 0 without an answer. */
-  private async ask(): Promise<number> {
+  /** Asks for the pulse. */
+  private async ask(): Promise<void> {
+    if (!this.isOpen()) return;
     try {
       const response = await fetch(`${this.base}/pulse`);
       if (response.status === 410) this.end('over');
@@ -88,9 +116,8 @@ export class PlainPlayer implements Player {
         this.pulse.value = pulse;
         if (!onAir(pulse.phase)) this.end('over');
       }
-      return response.status;
     } catch {
-      return 0;
+      // The sound itself tells whether the connection is lost.
     }
   }
 
@@ -98,6 +125,7 @@ export class PlainPlayer implements Player {
     this.pressed = false;
     clearInterval(this.poll);
     clearTimeout(this.retry);
+    clearTimeout(this.dog);
     this.audio.removeAttribute('src');
     this.audio.load();
     this.lostSince.value = null;

@@ -57,6 +57,8 @@ export class StreamPlayer implements Player {
     private readonly audio: HTMLAudioElement,
     private readonly url: string,
     private readonly feed: Feed,
+    /** Does the programme run, as far as the page knows? */
+    private readonly isOpen: () => boolean,
     private readonly onRefused: (status: number) => void,
   ) {
     audio.addEventListener('pause', () => this.paused());
@@ -116,13 +118,10 @@ export class StreamPlayer implements Player {
   private async run(signal: AbortSignal): Promise<void> {
     try {
       for (let tries = 0; ; ) {
+        if (!this.isOpen()) await this.untilDoorsOpen(signal);
         const outcome = await readStream(this.url, signal, () => this.opened(() => (tries = 0)), (box) => this.take(box));
         this.connected = false;
         if (this.isOver(outcome)) return;
-        if (outcome.kind === 'refused' && outcome.status === 425) {
-          await this.untilDoorsOpen(signal, outcome.retryAfter);
-          continue;
-        }
         this.lostSince.value ??= Date.now();
         await pause(waitFor(outcome, tries++), signal);
       }
@@ -154,13 +153,13 @@ export class StreamPlayer implements Player {
     return false;
   }
 
-  private async untilDoorsOpen(signal: AbortSignal, retryAfter: number | null): Promise<void> {
-    this.lostSince.value = null;
+  /** The page asks for the space politely and wakes us: a crowd that waits asks for no stream. */
+  private async untilDoorsOpen(signal: AbortSignal): Promise<void> {
     this.state.value = 'waiting';
-    const woken = new Promise<void>((resolve) => (this.wake = resolve));
-    // The page asks for the space politely and wakes us; this is for when it can't.
-    const wait = Math.max(60, retryAfter ?? 0) * 1000;
-    await Promise.race([woken, pause(wait * (0.75 + Math.random() / 2), signal)]);
+    await new Promise<void>((resolve, reject) => {
+      this.wake = resolve;
+      signal.addEventListener('abort', () => reject(signal.reason));
+    });
     this.state.value = 'connecting';
   }
 

@@ -4,6 +4,9 @@ import { Pace } from './pace.ts';
 /** Seconds of what was played that are kept. */
 const KEEP = 20;
 
+/** Less than this ahead, in seconds, is nothing to play on. */
+const DRY = 0.2;
+
 /** Fragments kept while the browser wants none (ManagedMediaSource), or the buffer is full: 6 s. */
 const QUEUE = 12;
 
@@ -95,7 +98,9 @@ export class Sink {
 
   /** To be called a few times a second. */
   tick(now: number): void {
-    if (this.source.readyState === 'closed' || this.audio.seeking) return;
+    if (this.source.readyState === 'closed') return;
+    // A seek into nothing never ends by itself; into something it does, and is waited for.
+    if (this.audio.seeking && this.currentRange()) return;
     if (this.holding) {
       this.begin();
       return;
@@ -131,7 +136,8 @@ export class Sink {
   };
 
   private readonly ranDry = () => {
-    if (this.holding || this.closing) return;
+    // "waiting" is also said while seeking; dry is only what has nothing ahead.
+    if (this.holding || this.closing || this.audio.seeking || this.ahead > DRY) return;
     this.holding = true;
     this.pace.stalled(performance.now() / 1000);
     // Else the browser would go on with each half second as it comes, and stutter.

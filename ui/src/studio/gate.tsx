@@ -39,7 +39,7 @@ export function Gate({ at, entry }: { at: Studio; entry: Exclude<Entry, { kind: 
     case 'expired':
       return (
         <Notice title="This invitation does not hold" testid="gate-expired">
-          <p class="soft">{entry.detail} Ask the host for a new link.</p>
+          <p class="soft">{entry.detail}</p>
           <a class="button" href={`/s/${encodeURIComponent(at.id)}`}>
             Listen instead
           </a>

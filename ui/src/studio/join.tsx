@@ -14,23 +14,25 @@ export function Join({ room }: Props) {
   const { seat, socket } = room;
   if (room.over.value) return null;
   const state = seat.out.state.value;
-  const say = seatWords(state, socket.dismissed.value, seat.out.problem.value);
+  // Without a word from the stage nobody knows whether one is heard.
+  const unsure = state === 'up' && !socket.connected.value ? 'shaky' : state;
+  const say = seatWords(unsure, socket.dismissed.value, seat.out.problem.value);
   return (
-    <section class="card join" aria-label="Your seat" data-testid="seat" data-state={socket.dismissed.value?.kind ?? state} data-muted={seat.muted.value}>
+    <section class="card join" aria-label="Your seat" data-testid="seat" data-state={socket.dismissed.value?.kind ?? unsure} data-muted={seat.muted.value}>
       {say && (
         <div class="note" data-kind="trouble" role="alert" data-testid="seat-trouble">
           <strong>{say.title}</strong>
           <span>{say.detail}</span>
         </div>
       )}
-      {seat.joined.value ? <Controls room={room} /> : <JoinButton room={room} />}
+      {seat.joined.value && <Controls room={room} />}
+      {!seat.joined.value && socket.dismissed.value?.kind !== 'removed' && <JoinButton room={room} />}
     </section>
   );
 }
 
 function JoinButton({ room }: Props) {
   const ready = room.mic.stream.value !== null;
-  const removed = room.socket.dismissed.value?.kind === 'removed';
   return (
     <div class="row spread">
       <div>
@@ -39,12 +41,10 @@ function JoinButton({ room }: Props) {
           {ready ? 'The others hear you as soon as you join.' : 'Turn on your microphone below, then join.'}
         </p>
       </div>
-      {!removed && (
-        <button class="button" data-kind="main" type="button" data-testid="join" disabled={!ready} aria-describedby="join-hint" onClick={() => room.seat.join()}>
-          <Icon name="mic" />
-          Join the stage
-        </button>
-      )}
+      <button class="button" data-kind="main" type="button" data-testid="join" disabled={!ready} aria-describedby="join-hint" onClick={() => room.seat.join()}>
+        <Icon name="mic" />
+        Join the stage
+      </button>
     </div>
   );
 }

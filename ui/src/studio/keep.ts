@@ -37,6 +37,11 @@ export class KeptLink {
     this.state.value = 'off';
   }
 
+  /** Makes a new link at once: this one leads nowhere, as the stage says. */
+  renew(): void {
+    this.link.peek()?.close(false);
+  }
+
   private async run(signal: AbortSignal): Promise<void> {
     for (let tries = 0; !signal.aborted; tries++) {
       try {

@@ -140,7 +140,9 @@ export class Link {
       this.etag = response.headers.get('ETag') ?? this.etag;
       await this.pc.setRemoteDescription({ type: 'answer', sdp: restartedAnswer(old, await response.text()) });
       this.trickle(false);
-    } catch {
+    } catch (error) {
+      // A server that was started anew knows nothing of this connection, and need not be told of its end.
+      if (error instanceof Problem && error.status === 404) this.resource = '';
       this.giveUp();
     }
   }

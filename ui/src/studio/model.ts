@@ -52,7 +52,7 @@ export class Studio {
       } else if (me.owner) {
         this.entry.value = { kind: 'owner' };
       } else {
-        this.entry.value = { kind: this.token ? 'expired' : 'stranger', detail: 'This invitation is for another event' };
+        this.entry.value = { kind: this.token ? 'expired' : 'stranger', detail: 'This link is for another event. Ask the host for one to this event.' };
       }
     } catch (error) {
       this.refused(error);

@@ -4,6 +4,9 @@ import { KeptLink } from './keep.ts';
 import type { Microphone } from './mic.ts';
 import type { StageSocket } from './socket.ts';
 
+/** Milliseconds that the stage may take to notice a new connection. */
+const NOTICE = 4_000;
+
 /** Milliseconds in which the stage may still tell what was so before a mute was asked for. */
 const SETTLE = 2_500;
 
@@ -26,8 +29,16 @@ export class OwnSeat {
 
   private track: MediaStreamTrack | null = null;
   private askedAt = -Infinity;
+  private doubt = 0;
 
-  readonly on = computed(() => this.joined.value && this.out.state.value === 'up');
+  /** This seat as the stage sees it. */
+  private readonly own = computed(() => {
+    const state = this.socket.state.value;
+    return state?.seats?.find((seat) => seat.id === state.you) ?? null;
+  });
+
+  /** The connection stands, and the stage is there to say so. */
+  readonly on = computed(() => this.joined.value && this.out.state.value === 'up' && this.socket.connected.value);
 
   constructor(
     base: string,
@@ -44,6 +55,7 @@ export class OwnSeat {
     this.speaker.autoplay = true;
     effect(() => this.hear());
     effect(() => this.follow());
+    effect(() => this.believe());
     effect(() => this.swap(this.mic.stream.value));
     effect(() => {
       if (this.socket.dismissed.value) this.leave(false);
@@ -81,8 +93,7 @@ export class OwnSeat {
 
   /** Takes the stage's word on whether this seat is muted. */
   private follow(): void {
-    const state = this.socket.state.value;
-    const own = state?.seats?.find((seat) => seat.id === state.you);
+    const own = this.own.value;
     if (!own || !this.joined.peek() || own.muted === this.muted.peek()) return;
     if (performance.now() - this.askedAt < SETTLE) return;
     if (own.muted) {
@@ -93,6 +104,20 @@ export class OwnSeat {
       this.askedAt = performance.now();
       this.socket.send({ type: 'mute', muted: true });
     }
+  }
+
+  /**
+   * Takes the stage's word on whether this seat is connected: after a new start
+   * of the server it knows at once what a connection takes long to notice.
+   */
+  private believe(): void {
+    clearTimeout(this.doubt);
+    const own = this.own.value;
+    if (this.out.state.value !== 'up' || !this.socket.connected.value || own?.connected) return;
+    this.doubt = window.setTimeout(() => {
+      this.out.renew();
+      this.in.renew();
+    }, NOTICE);
   }
 
   private apply(muted: boolean): void {
