@@ -160,10 +160,14 @@ func boundSendBuffer(conn net.Conn) {
 	}
 }
 
-// underneath returns the connection that TLS runs over, or conn itself.
+// underneath returns the connection at the bottom of those that conn wraps: TLS
+// over a shared port, say. It may be conn itself.
 func underneath(conn net.Conn) net.Conn {
-	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		return wrapped.NetConn()
+	for {
+		wrapped, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = wrapped.NetConn()
 	}
-	return conn
 }

@@ -27,7 +27,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,7 +37,6 @@ import (
 	"hustings/internal/pages"
 	"hustings/internal/programme"
 	"hustings/internal/space"
-	"hustings/internal/split"
 	"hustings/internal/stage"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -152,9 +150,6 @@ func (w *Web) setBase(base string) error {
 	w.BaseURL = u.Scheme + "://" + u.Host
 	return w.origin.AddTrustedOrigin(w.BaseURL)
 }
-
-// NewSplit is split.New.
-func NewSplit(l net.Listener) *split.Split { return split.New(l) }
 
 // Handler returns what answers requests.
 func (w *Web) Handler() http.Handler { return w.handler }
