@@ -17,6 +17,13 @@ type resampler struct {
 // zeroCrossings of the sinc on each side: the width of the transition band.
 const zeroCrossings = 16
 
+// maxPhases bounds the bank of filters. Every rate in use needs fewer (11025 Hz the
+// most: 640); a rate that shares no factor with 48 kHz would need 48,000.
+const maxPhases = 1000
+
+// canResample reports whether newResampler takes the rates.
+func canResample(from, to int) bool { return to/gcd(from, to) <= maxPhases }
+
 // newResampler makes one from rate to rate `to`; nil if they are the same.
 func newResampler(from, to int) *resampler {
 	if from == to {

@@ -73,7 +73,7 @@ func New(r io.Reader) (Source, error) {
 
 // NewRaw plays raw 48 kHz mono s16le from r.
 func NewRaw(r io.Reader) (Source, error) {
-	return newPCM(r, math.MaxInt64, wavFormat{bits: 16, channels: 1, rate: 48000})
+	return newPCM(r, math.MaxInt64, wavFormat{bits: 16, channels: 1, rate: opus.SampleRate})
 }
 
 func newWAV(r io.Reader) (Source, error) {
@@ -106,7 +106,7 @@ func newPCM(r io.Reader, size int64, format wavFormat) (*pcm, error) {
 		src:     io.LimitReader(r, size),
 		format:  format,
 		raw:     make([]byte, format.frame()*max(1, format.rate/50)),
-		rate:    newResampler(format.rate, 48000),
+		rate:    newResampler(format.rate, opus.SampleRate),
 		encoder: encoder,
 		packet:  make([]byte, opus.MaxBytes),
 	}, nil

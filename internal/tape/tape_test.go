@@ -187,6 +187,7 @@ func TestWrongFilesAreRefusedWithWhatToDo(t *testing.T) {
 		"8 bits":         {with(fmtBody+14, 8), "16, 24 or 32"},
 		"no channel":     {with(fmtBody+2, 0), "0 channels"},
 		"slow":           {with(fmtBody+4, 4000), "4000 samples"},
+		"an odd rate":    {with(fmtBody+4, 44101), "no usual rate"},
 		"no data":        {good[:fmtBody+16], "no samples"},
 		"cut off":        {good[:fmtBody+3], "ends within"},
 		"not really WAV": {[]byte("RIFF0000AVI 00000000"), "not a WAV"},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"hustings/internal/opus"
 )
 
 // wavFormat is how the samples of a WAV file are written.
@@ -95,6 +97,8 @@ func parseWAVFormat(body []byte) (wavFormat, error) {
 		return f, fmt.Errorf("the WAV file has %d channels: use 1 to %d", f.channels, maxChannels)
 	case f.rate < minRate || f.rate > maxRate:
 		return f, fmt.Errorf("the WAV file has %d samples a second: use %d to %d", f.rate, minRate, maxRate)
+	case !canResample(f.rate, opus.SampleRate):
+		return f, fmt.Errorf("the WAV file has %d samples a second, which is no usual rate: convert it first, for example with ffmpeg -i FILE -ar 48000 OUT.wav", f.rate)
 	}
 	return f, nil
 }
