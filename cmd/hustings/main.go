@@ -55,6 +55,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&cli,
 		kong.Name("hustings"), kong.Description(description), kong.Vars{"version": version, "loglevel": "info"},
 		kong.Writers(stdout, stderr), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.WithHyphenPrefixedParameters(true), // one token in 64 begins with one
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams{in: stdin, out: stdout, err: stderr}),
 	)
