@@ -43,6 +43,7 @@ var floors = map[string]int{
 	"internal/tape":      2,
 
 	"internal/space": 1,
+	"internal/reel":  1,
 
 	"internal/opus":   0,
 	"internal/ogg":    0,

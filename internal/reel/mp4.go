@@ -1,15 +1,14 @@
-package archive
+package reel
 
 import (
 	"hustings/internal/fmp4"
 	"hustings/internal/opus"
-	"hustings/internal/programme"
 )
 
-// mp4File writes the recording as a progressive MP4: the packets as they come, and
+// mp4File writes packets as a progressive MP4: one after the other as they come, and
 // at the end the table that says where they are.
 type mp4File struct {
-	f        file
+	f        File
 	start    int64 // of the first packet
 	headerAt int64 // of the size of the media data
 	size     int64 // of the whole packets in it, from the file's beginning
@@ -19,7 +18,7 @@ type mp4File struct {
 }
 
 // startMP4 begins the file anew.
-func startMP4(f file, channels int) (*mp4File, error) {
+func startMP4(f File, channels int) (*mp4File, error) {
 	if err := f.Truncate(0); err != nil {
 		return nil, err
 	}
@@ -31,8 +30,8 @@ func startMP4(f file, channels int) (*mp4File, error) {
 	return &mp4File{f: f, start: at, headerAt: int64(headerAt), size: at, channels: channels}, nil
 }
 
-// add appends packets of 20 ms. After an error the file is as it was.
-func (m *mp4File) add(packets programme.Packets) error {
+// add appends packets; the table needs no times.
+func (m *mp4File) add(packets [][]byte, _ int64) error {
 	m.scratch = m.scratch[:0]
 	for _, p := range packets {
 		m.scratch = append(m.scratch, p...)
@@ -51,7 +50,7 @@ func (m *mp4File) add(packets programme.Packets) error {
 // hours as for a minute, but for 5 bytes a packet.
 func (m *mp4File) finish() error {
 	end := fmp4.AppendFileEnd(nil, fmp4.File{
-		Track:  fmp4.Track{Channels: m.channels, PreSkip: opus.PreSkip, PacketSamples: programme.PacketSamples},
+		Track:  fmp4.Track{Channels: m.channels, PreSkip: opus.PreSkip, PacketSamples: packetSamples},
 		Offset: m.start,
 		Sizes:  m.sizes,
 	})

@@ -1,19 +1,17 @@
-package archive
+package reel
 
 import (
 	"hash/fnv"
 
 	"hustings/internal/ogg"
 	"hustings/internal/opus"
-	"hustings/internal/programme"
-	"hustings/internal/space"
 )
 
 const vendor = "hustings"
 
-// oggFile writes the recording as Ogg Opus: two header pages, then a page a block.
+// oggFile writes packets as Ogg Opus: two header pages, then a page for each add.
 type oggFile struct {
-	f        file
+	f        File
 	size     int64 // of the whole pages in it
 	serial   uint32
 	sequence uint32
@@ -23,12 +21,12 @@ type oggFile struct {
 }
 
 // startOgg begins the file anew.
-func startOgg(f file, id space.ID, channels int) (*oggFile, error) {
+func startOgg(f File, name string, channels int) (*oggFile, error) {
 	if err := f.Truncate(0); err != nil {
 		return nil, err
 	}
 	h := fnv.New32a()
-	h.Write([]byte(id))
+	h.Write([]byte(name))
 	o := &oggFile{f: f, serial: h.Sum32(), sequence: 2}
 	head := ogg.AppendHeaders(nil, o.serial, channels, opus.PreSkip, vendor)
 	if _, err := f.WriteAt(head, 0); err != nil {
@@ -38,10 +36,9 @@ func startOgg(f file, id space.ID, channels int) (*oggFile, error) {
 	return o, nil
 }
 
-// add appends packets as a page whose last sample ends at granule. After an error
-// the file is as it was.
-func (o *oggFile) add(packets programme.Packets, granule int64) error {
-	page := ogg.Page{Granule: granule, Serial: o.serial, Sequence: o.sequence, Packets: packets}
+// add appends packets as a page whose last sample ends at end.
+func (o *oggFile) add(packets [][]byte, end int64) error {
+	page := ogg.Page{Granule: end, Serial: o.serial, Sequence: o.sequence, Packets: packets}
 	o.scratch = ogg.AppendPage(o.scratch[:0], page)
 	if _, err := o.f.WriteAt(o.scratch, o.size); err != nil {
 		return err
