@@ -22,7 +22,6 @@ type heard struct {
 	first      time.Time // the first block
 	joined     time.Time // the first block of this connection
 	end        uint64    // of the newest block, in samples
-	next       uint32    // sequence number that is due
 	samples    uint64
 	backlog    uint64 // samples of the first connection that came at once
 	gaps       int
@@ -50,7 +49,8 @@ func (h *heard) add(f *fmp4.Fragment, now time.Time) bool {
 	if h.joined.IsZero() {
 		h.joined = now
 	}
-	if h.blocks > 0 && f.Sequence < h.next {
+	// By time and not by number: after a crash a number may be given out again.
+	if h.blocks > 0 && f.Time < h.end {
 		return false
 	}
 	length := uint64(len(f.Packets)) * frameSamples
@@ -71,7 +71,6 @@ func (h *heard) add(f *fmp4.Fragment, now time.Time) bool {
 		h.lags = append(h.lags, now.Sub(h.opened)-duration(int64(f.Time+length-frameSamples)))
 	}
 	h.end = f.Time + length
-	h.next = f.Sequence + 1
 	h.samples += length
 	h.blocks++
 	return true

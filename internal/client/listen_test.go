@@ -216,6 +216,37 @@ func TestListenComesBackAndHearsNothingTwice(t *testing.T) {
 	}
 }
 
+// A crash takes blocks from the disk that somebody heard; the new epoch gives their
+// numbers to others, later ones.
+func TestListenHearsNumbersThatACrashGaveOutTwice(t *testing.T) {
+	t.Parallel()
+	f := newFakeProgramme(t, 8) // 8 comes a second later than the end of 7
+	f.tree = programme.Tree{}
+	for i, b := range f.blocks {
+		if i >= 8 {
+			b.Epoch = 1
+		}
+		f.tree.Append(b.Leaf().Hash())
+	}
+	f.sign(40)
+	lost := newFakeProgramme(t) // as it was before the crash
+	f.serve = func(w http.ResponseWriter, connection int) {
+		if connection == 1 {
+			lost.stream(w, 0, 10) // 8 and 9 are lost
+		} else {
+			f.stream(w, 8, 40)
+		}
+	}
+	var out bytes.Buffer
+	report, err := f.listen(t, ListenOptions{Out: &out})
+	if err != nil {
+		t.Fatalf("%v after %+v", err, report)
+	}
+	if report.Blocks != 42 || report.Seconds != 21 || report.Proven != 40 || report.Gaps != 0 || !report.Ended {
+		t.Errorf("report: %+v; want 42 blocks heard, of which the 40 that the log still has are proven", report)
+	}
+}
+
 func TestListenWaitsForTheDoors(t *testing.T) {
 	t.Parallel()
 	f := newFakeProgramme(t)

@@ -147,6 +147,9 @@ func (p *prover) check(proof programme.Proof) error {
 			left = append(left, b)
 			continue
 		}
+		if leaf.Epoch > 0 && leaf.Start > b.start {
+			continue // heard, and lost in a crash: its number was given out again later
+		}
 		if leaf.Space != p.link.Space || leaf.Start != b.start || !slices.Contains(leaf.Rungs[:], b.rung) {
 			// A listener may be moved to another rung at any block, so the sound
 			// of any of them may have been heard.
