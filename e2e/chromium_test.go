@@ -65,15 +65,24 @@ func eval[T any](t *testing.T, ctx context.Context, expression string) T {
 	return value
 }
 
-// until waits for an expression to become true in the page.
+// until waits for an expression to become true in the page, also across a
+// navigation: one that can't be evaluated is not true yet.
 func until(t *testing.T, ctx context.Context, expression string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
+	within, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
-	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression,
-		chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(30*time.Second)))
-	if err != nil {
-		t.Fatalf("waiting for %s: %v\nthe page reads:\n%s", expression, err, pageText(ctx))
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		yes, err := chromedp.Run(within, chromedp.Evaluate[bool]("!!("+expression+")"))
+		if err == nil && yes {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-within.Done():
+			t.Fatalf("waiting for %s: %v\nthe page reads:\n%s", expression, err, pageText(ctx))
+		}
 	}
 }
 
