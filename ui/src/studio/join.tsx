@@ -18,7 +18,7 @@ export function Join({ room }: Props) {
   const unsure = state === 'up' && !socket.connected.value ? 'shaky' : state;
   const say = seatWords(unsure, socket.dismissed.value, seat.out.problem.value);
   return (
-    <section class="card join" aria-label="Your seat" data-testid="seat" data-state={socket.dismissed.value?.kind ?? unsure} data-muted={seat.muted.value}>
+    <section class={seat.joined.value ? 'card join join-docked' : 'card join'} aria-label="Your seat" data-testid="seat" data-state={socket.dismissed.value?.kind ?? unsure} data-muted={seat.muted.value}>
       {say && (
         <div class="note" data-kind="trouble" role="alert" data-testid="seat-trouble">
           <strong>{say.title}</strong>

@@ -23,7 +23,7 @@ export function OnStage({ room }: Props) {
       {seats.length === 0 ? (
         <p class="soft">Nobody is here yet.</p>
       ) : (
-        <ul class="seats">
+        <ul class="seats" data-moderated={room.moderates.value}>
           {seats.map((seat) => (
             <SeatLine key={seat.id} room={room} seat={seat} own={seat.id === stage?.you} speaking={stage?.speaking?.includes(seat.id) ?? false} />
           ))}
