@@ -456,6 +456,33 @@ func TestASlowWatcherHasTheNewestState(t *testing.T) {
 	w.Close()
 }
 
+func TestPagesOfASeatAreBounded(t *testing.T) {
+	r := newDeck(t, openSpace("pages"), nil).room
+	var pages []*Watcher
+	for range pagesPerSeat + 3 {
+		for _, seat := range []space.SeatID{"ann", "bob"} {
+			w, err := r.watch(seat)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages = append(pages, w)
+		}
+	}
+	for i, w := range pages {
+		replaced := false
+		for len(w.Events()) > 0 {
+			_, replaced = (<-w.Events()).(ReplacedEvent)
+		}
+		if older := i < 2*3; replaced != older {
+			t.Errorf("page %d: replaced is %v, want the three oldest of each seat to be", i, replaced)
+		}
+		w.Close()
+	}
+	if n := len(r.watchers); n != 0 {
+		t.Errorf("%d pages still watch", n)
+	}
+}
+
 // BenchmarkTick prints what share of one core the loop of a live stage takes, when
 // everybody speaks at once and hears a mix of their own.
 func BenchmarkTick(b *testing.B) {

@@ -245,6 +245,9 @@ func (r *room) remove(by space.Invite, id space.SeatID) error {
 	return nil
 }
 
+// pagesPerSeat bounds how many pages of one seat follow the stage at a time.
+const pagesPerSeat = 16
+
 // watch opens a watch, which begins with the stage as it is.
 func (r *room) watch(id space.SeatID) (*Watcher, error) {
 	r.mu.Lock()
@@ -252,11 +255,30 @@ func (r *room) watch(id space.SeatID) (*Watcher, error) {
 	if r.state.Space().Phase.Over() {
 		return nil, seats.OverError(r.state.Space())
 	}
+	r.makePlace(id)
 	r.watches++
 	w := newWatcher(id, r.watches, r.unwatch)
 	r.watchers[w] = struct{}{}
 	w.send(StateEvent{State: r.state.Show()})
 	return w, nil
+}
+
+// makePlace ends the oldest watch of a seat that has too many.
+func (r *room) makePlace(id space.SeatID) {
+	var oldest *Watcher
+	n := 0
+	for w := range r.watchers {
+		if w.seat != id {
+			continue
+		}
+		if n++; oldest == nil || w.order < oldest.order {
+			oldest = w
+		}
+	}
+	if n >= pagesPerSeat {
+		delete(r.watchers, oldest)
+		oldest.finish(ReplacedEvent{Detail: "You have opened many more pages of this stage; this one follows it no longer"})
+	}
 }
 
 func (r *room) unwatch(w *Watcher) {

@@ -77,7 +77,7 @@ type Stages struct {
 	mu       sync.Mutex      // guards what follows; a room's is never taken inside it
 	running  context.Context // nil unless Run runs
 	rooms    map[space.ID]*room
-	over     map[space.ID]space.Space // those that ended here, to say so
+	over     map[space.ID]space.Space // those that ended here, to say so; at most overMost
 	sessions map[string]*session
 	work     sync.WaitGroup // loops and sessions
 }
@@ -167,6 +167,10 @@ func (st *Stages) spawn(f func(context.Context)) bool {
 	return true
 }
 
+// overMost is how many spaces that are over are remembered. Those before them are
+// not known here any more, as after a restart.
+const overMost = 1024
+
 // Put tells a stage how its space is now: announced, opened, started, edited, ended
 // or cancelled. When it goes on air the programme begins, or goes on where its log
 // ends. When it is over, Put returns after the final block was published, within a
@@ -182,6 +186,9 @@ func (st *Stages) Put(sp space.Space) error {
 	if sp.Phase.Over() && err == nil {
 		st.mu.Lock()
 		delete(st.rooms, sp.ID)
+		if len(st.over) >= overMost {
+			clear(st.over)
+		}
 		st.over[sp.ID] = space.Space{ID: sp.ID, Phase: sp.Phase}
 		st.mu.Unlock()
 	}

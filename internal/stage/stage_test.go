@@ -2,6 +2,7 @@ package stage
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -279,4 +280,22 @@ func TestWhoMayConnect(t *testing.T) {
 	}
 	_, err := r.Subscribe(t.Context(), ann, offer)
 	kindIs(t, err, space.Gone)
+}
+
+func TestSpacesThatAreOverAreForgottenInTime(t *testing.T) {
+	st := newRig(t, nil)
+	for i := range 2*overMost + 1 {
+		sp := space.Space{ID: space.ID(fmt.Sprint("s", i)), Phase: space.Scheduled}
+		for _, sp.Phase = range []space.Phase{space.Scheduled, space.Cancelled} {
+			if err := st.Put(sp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := st.Watch(sp.ID, "ann"); space.KindOf(err) != space.Gone {
+			t.Fatalf("a space that was cancelled just now: %v", err)
+		}
+	}
+	if len(st.over) > overMost || len(st.rooms) > 0 {
+		t.Errorf("%d spaces that are over are remembered, and %d rooms", len(st.over), len(st.rooms))
+	}
 }
