@@ -99,6 +99,14 @@ func pageText(ctx context.Context) string {
 // testid selects an element by its data-testid.
 func testid(id string) chromedp.CSS { return chromedp.CSS(`[data-testid="` + id + `"]`) }
 
+// settle waits until transitions are over; what moves for ever may go on.
+func settle(t *testing.T, ctx context.Context) {
+	t.Helper()
+	eval[bool](t, ctx, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+		.then(() => Promise.all(document.getAnimations().filter((a) => a.effect.getComputedTiming().iterations !== Infinity).map((a) => a.finished.catch(() => {}))))
+		.then(() => true)`)
+}
+
 // picture keeps screenshots of the page at phone and desktop width where
 // HUSTINGS_SCREENSHOTS names a folder.
 func picture(t *testing.T, ctx context.Context, name string) {
@@ -109,6 +117,7 @@ func picture(t *testing.T, ctx context.Context, name string) {
 	}
 	for suffix, size := range map[string][2]int64{"390": {390, 844}, "1280": {1280, 800}} {
 		do(t, ctx, chromedp.EmulateViewport(size[0], size[1]))
+		settle(t, ctx)
 		shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			t.Fatal(err)

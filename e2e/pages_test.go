@@ -69,9 +69,8 @@ func audit(t *testing.T, ctx context.Context, axe, name string) {
 				t.Errorf("%s is %d px too wide at %d px", name, over, width)
 			}
 			eval[bool](t, ctx, `window.axe ? true : (`+axe+`, true)`)
-			// Transitions of colour are over before contrast is measured.
-			faults := eval[[]string](t, ctx, `Promise.all(document.getAnimations().filter((a) => a.effect.getComputedTiming().iterations !== Infinity).map((a) => a.finished.catch(() => {})))
-				.then(() => axe.run({ resultTypes: ['violations'] }))
+			settle(t, ctx) // contrast is measured when colours have arrived
+			faults := eval[[]string](t, ctx, `axe.run({ resultTypes: ['violations'] })
 				.then((r) => r.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical').map((v) => v.id + ': ' + v.nodes.map((n) => n.html + ' ' + n.failureSummary).join('; ')))`)
 			for _, fault := range faults {
 				t.Errorf("%s, %s, %d px: axe says %s", name, look, width, fault)
