@@ -300,13 +300,11 @@ func (s *Session) note(change func()) {
 
 // hear reads a microphone's track until it ends.
 func (s *Session) hear(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
-	s.mu.Lock()
-	first := !s.sounds
-	s.mu.Unlock()
+	first := false
+	s.note(func() { first, s.sounds = !s.sounds, true })
 	if !first {
 		return // a second track of the same offer
 	}
-	s.note(func() { s.sounds = true })
 	s.spawn(func() { readRTCP(receiver.Read) })
 	s.spawn(func() { s.read(track, redType(receiver.GetParameters().Codecs)) })
 }

@@ -237,6 +237,8 @@ type callerOptions struct {
 	red, tcp bool
 	video    bool
 	ip6      bool
+	roams    *roamer
+	loss     *loss
 	hertz    float64
 	clicks   chan<- time.Time // instead of a tone: when each click was said
 }
@@ -255,6 +257,9 @@ func newCaller(t testing.TB, o callerOptions) *caller {
 		t.Cleanup(func() { mux.Close() })
 		engine.SetICEUDPMux(mux)
 		engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP6})
+	} else if o.roams != nil {
+		engine.SetICEUDPMux(o.roams)
+		engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	} else if o.tcp {
 		engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
 	} else {
@@ -281,7 +286,11 @@ func newCaller(t testing.TB, o callerOptions) *caller {
 			t.Fatal(err)
 		}
 	}
-	api := webrtc.NewAPI(webrtc.WithSettingEngine(engine), webrtc.WithMediaEngine(&media), webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
+	var registry interceptor.Registry
+	if o.loss != nil {
+		o.loss.enter(t, &engine, &registry)
+	}
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(engine), webrtc.WithMediaEngine(&media), webrtc.WithInterceptorRegistry(&registry))
 	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
@@ -349,9 +358,15 @@ func (r *rig) speak(t testing.TB, inv space.Invite, o callerOptions) *caller {
 	if c.track, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 48000, Channels: 2}, "mic", "mic"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.pc.AddTransceiverFromTrack(c.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly}); err != nil {
+	transceiver, err := c.pc.AddTransceiverFromTrack(c.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	if err != nil {
 		t.Fatal(err)
 	}
+	c.done.Go(func() { // what comes back is acted on while it is read
+		for buffer := make([]byte, 1500); err == nil; {
+			_, _, err = transceiver.Sender().Read(buffer)
+		}
+	})
 	if c.ses, err = r.Publish(t.Context(), inv, c.offer()); err != nil {
 		t.Fatal(err)
 	}
