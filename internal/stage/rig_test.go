@@ -363,8 +363,10 @@ func (r *rig) speak(t testing.TB, inv space.Invite, o callerOptions) *caller {
 		t.Fatal(err)
 	}
 	c.done.Go(func() { // what comes back is acted on while it is read
-		for buffer := make([]byte, 1500); err == nil; {
-			_, _, err = transceiver.Sender().Read(buffer)
+		for buffer := make([]byte, 1500); ; {
+			if _, _, err := transceiver.Sender().Read(buffer); err != nil {
+				return
+			}
 		}
 	})
 	if c.ses, err = r.Publish(t.Context(), inv, c.offer()); err != nil {
