@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"hustings/internal/guard"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 
@@ -50,7 +51,7 @@ func (w *Web) apiConfig() huma.Config {
 
 // operation begins the description of one operation.
 func operation(method, path, id, summary string) huma.Operation {
-	op := huma.Operation{Method: method, Path: apiPath + path, OperationID: id, Summary: summary, MaxBodyBytes: maxBody}
+	op := huma.Operation{Method: method, Path: apiPath + path, OperationID: id, Summary: summary, MaxBodyBytes: guard.MaxBody}
 	if method != http.MethodGet {
 		op.Security = []map[string][]string{{"token": {}}}
 	}
@@ -60,7 +61,18 @@ func operation(method, path, id, summary string) huma.Operation {
 // explain says what to correct where huma says only that something is wrong.
 func explain(_ huma.Context, _ string, v any) (any, error) {
 	model, ok := v.(*huma.ErrorModel)
-	if !ok || model.Detail != "validation failed" || len(model.Errors) == 0 {
+	if !ok {
+		return v, nil
+	}
+	told := *model
+	switch {
+	case model.Status == http.StatusUnsupportedMediaType:
+		told.Detail, told.Errors = "send the body as Content-Type: application/json", nil
+		return &told, nil
+	case model.Detail == "request body is required":
+		told.Detail = "send a body: a JSON object, as /api/openapi.json describes it"
+		return &told, nil
+	case model.Detail != "validation failed" || len(model.Errors) == 0:
 		return v, nil
 	}
 	faults := make([]string, len(model.Errors))
@@ -70,33 +82,8 @@ func explain(_ huma.Context, _ string, v any) (any, error) {
 			faults[i] = fault.Location + ": " + fault.Message
 		}
 	}
-	told := *model
 	told.Detail = "correct the request: " + strings.Join(faults, "; ")
 	return &told, nil
-}
-
-// describe adds what is not JSON to the description.
-func describe(doc *huma.OpenAPI) {
-	answers := func(status, text string) map[string]*huma.Response {
-		return map[string]*huma.Response{status: {Description: text}}
-	}
-	add := func(method, path, id, summary string, responses map[string]*huma.Response) {
-		doc.AddOperation(&huma.Operation{Method: method, Path: path, OperationID: id, Summary: summary, Responses: responses})
-	}
-	for _, call := range []struct{ name, what string }{{"whip", "Send a microphone to the stage"}, {"whep", "Hear the stage without oneself"}} {
-		base := apiPath + "/spaces/{id}/" + call.name
-		add("POST", base, call.name, call.what+" (application/sdp)", answers("201", "An SDP answer; Location names the session, ETag its ICE session"))
-		add("PATCH", base+"/{session}", call.name+"-patch", "Trickle candidates or restart ICE (application/trickle-ice-sdpfrag)", answers("204", "Taken; 200 with a fragment after a restart"))
-		add("DELETE", base+"/{session}", call.name+"-leave", "Leave", answers("200", "Left"))
-	}
-	add("GET", apiPath+"/spaces/{id}/stage", "stage", "The stage's WebSocket", answers("101", "Say hello with a token; then follow the stage"))
-	for _, ext := range []string{"ogg", "mp4"} {
-		add("GET", "/live/{id}."+ext, "live-"+ext, "The programme from the live edge; ?rung=24 for a lower rate", answers("200", "Endless, until the space ends"))
-		add("GET", "/recordings/{id}."+ext, "recording-"+ext, "The recording", answers("200", "Ranges work"))
-	}
-	add("GET", "/live/{id}/pulse", "pulse", "The newest state that rides in the stream", answers("200", "JSON"))
-	add("GET", "/live/{id}/b/{seq}.m4s", "block", "One block of the programme", answers("200", "A fragment of MP4; never changes"))
-	add("GET", "/recordings/{id}.json", "recording-json", "Length, chapters, checkpoint, who spoke", answers("200", "JSON"))
 }
 
 type meAnswer struct {

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -236,6 +240,57 @@ func TestOtherSitesCantUseTheCookie(t *testing.T) {
 	}
 }
 
+func TestRefusalsOfLibrariesSayWhatToDo(t *testing.T) {
+	s := newSite(t)
+	id := s.announce("Debate")
+	s.bring(id, space.Ended)
+	stage := "/api/v1/spaces/" + id + "/stage"
+	upgrade := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+	for _, c := range []struct {
+		path    string
+		headers []string
+		status  int
+		word    string
+	}{
+		{"/recordings/" + id + ".ogg", []string{"Range: bytes=9999-"}, 416, "ask for a range within"},
+		{"/recordings/" + id + ".ogg", []string{"Range: nonsense"}, 416, "ask for a range within"},
+		{"/recordings/" + id + ".ogg", []string{`If-Match: "another"`}, 412, "ask again without"},
+		{stage, nil, 426, "WebSocket"},
+		{stage, append(upgrade, "Origin: https://evil.example"), 403, "another site's page"},
+	} {
+		r := s.want(s.ask("GET", c.path, "", c.headers...), c.status, c.word)
+		if kind := r.header.Get("Content-Type"); kind != "application/problem+json" {
+			t.Errorf("%s %v: %s", c.path, c.headers, kind)
+		}
+	}
+}
+
+func TestWhatCannotBeReadIsExplained(t *testing.T) {
+	s := newSite(t)
+	s.want(s.ask("POST", "/api/v1/spaces", "title=x", asOwner, "Content-Type: application/x-www-form-urlencoded"), 415, "Content-Type: application/json")
+	s.want(s.ask("POST", "/api/v1/spaces", "", asOwner, "Content-Type: application/json"), 400, "a JSON object")
+	long := strings.Repeat("a", 80)
+	s.want(s.ask("GET", "/api/v1/spaces/"+long, ""), 404, "there is no space")
+	s.want(s.ask("GET", "/api/v1/spaces?after="+long, ""), 404)
+	s.want(s.ask("DELETE", "/api/v1/spaces/"+s.announce("Debate")+"/invites/"+long, "", asOwner), 404)
+}
+
+func TestAClientThatNamesNoHostGetsWholeLinks(t *testing.T) {
+	s := newSite(t)
+	id := s.announce("Debate")
+	address := strings.TrimPrefix(s.server.URL, "http://")
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /api/v1/spaces/%s HTTP/1.0\r\n\r\n", id)
+	text, err := io.ReadAll(conn)
+	if want := `"listen":"http://` + address + "/s/" + id + `"`; err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("no %s in %s (%v)", want, text, err)
+	}
+}
+
 func TestCORS(t *testing.T) {
 	s := newSite(t)
 	id := s.announce("Debate")
@@ -285,18 +340,47 @@ func TestOpenAPI(t *testing.T) {
 	s := newSite(t)
 	r := s.want(s.ask("GET", "/api/openapi.json", ""), 200)
 	doc := into[struct {
-		OpenAPI    string
-		Paths      map[string]map[string]any
+		OpenAPI string
+		Paths   map[string]map[string]struct {
+			Parameters []struct {
+				Name, In string
+				Required bool
+			}
+			Responses map[string]any
+		}
 		Components struct{ Schemas map[string]any }
 	}](s, r)
 	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
 		t.Errorf("version %s", doc.OpenAPI)
 	}
 	for _, want := range []string{"post /api/v1/spaces", "patch /api/v1/spaces/{id}", "post /api/v1/spaces/{id}/start", "post /api/v1/spaces/{id}/whip",
-		"patch /api/v1/spaces/{id}/whep/{session}", "get /live/{id}.mp4", "get /recordings/{id}.json", "get /api/v1/spaces/{id}/proof"} {
+		"patch /api/v1/spaces/{id}/whep/{session}", "get /live/{id}.mp4", "get /recordings/{id}.json", "get /api/v1/spaces/{id}/proof",
+		"get /healthz", "get /readyz", "get /metrics", "get /.well-known/hustings-keys.json", "get /signin"} {
 		method, path, _ := strings.Cut(want, " ")
-		if doc.Paths[path][method] == nil {
+		if doc.Paths[path][method].Responses == nil {
 			t.Errorf("%s is not described", want)
+		}
+	}
+	for path, operations := range doc.Paths {
+		for method, op := range operations {
+			for _, name := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(path, -1) {
+				if !slices.ContainsFunc(op.Parameters, func(p struct {
+					Name, In string
+					Required bool
+				}) bool {
+					return p.Name == name[1] && p.In == "path" && p.Required
+				}) {
+					t.Errorf("%s %s does not describe {%s}", method, path, name[1])
+				}
+			}
+			if op.Responses["default"] == nil {
+				t.Errorf("%s %s does not describe its errors", method, path)
+			}
+		}
+	}
+	for _, ref := range regexp.MustCompile(`"#/components/schemas/(\w+)"`).FindAllStringSubmatch(r.body, -1) {
+		if doc.Components.Schemas[ref[1]] == nil {
+			t.Errorf("no schema %s", ref[1])
 		}
 	}
 	s.want(s.api("GET", "/spaces/x/proof?from=3&to=9", ""), 200, "note 3-9")

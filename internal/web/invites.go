@@ -41,7 +41,7 @@ func (w *Web) routeInvites(api huma.API) {
 }
 
 type inviteRequest struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id"`
 	Body struct {
 		Role space.Role `json:"role" enum:"host,cohost,speaker"`
 		Name string     `json:"name" doc:"What the audience sees when this person speaks"`
@@ -88,8 +88,8 @@ func (w *Web) invites(ctx context.Context, in *spaceRequest) (*invitesAnswer, er
 }
 
 type revokeRequest struct {
-	ID   string `path:"id" maxLength:"64"`
-	Seat string `path:"seat" maxLength:"64"`
+	ID   string `path:"id"`
+	Seat string `path:"seat"`
 }
 
 func (w *Web) revoke(ctx context.Context, in *revokeRequest) (*struct{}, error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hustings/internal/broadcast"
+	"hustings/internal/guard"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 )
@@ -55,7 +56,7 @@ func splitName(file string) (id space.ID, ext string) {
 
 // live takes over the connection of a listener and hands it to broadcast.
 func (w *Web) live(rw http.ResponseWriter, r *http.Request) {
-	openToAll(rw.Header())
+	guard.OpenToAll(rw.Header())
 	id, ext := splitName(r.PathValue("file"))
 	format := broadcast.Format(ext)
 	sp, err := w.Desk.Get(r.Context(), id)
@@ -139,7 +140,7 @@ func notOnAir(sp space.Space) error {
 }
 
 func setStreamHeader(header http.Header, format broadcast.Format) {
-	openToAll(header)
+	guard.OpenToAll(header)
 	header.Set("Content-Type", mediaTypes[format])
 	header.Set("Connection", "close")
 	header.Set("Cache-Control", "no-store")
@@ -220,7 +221,7 @@ func (w *Web) refuse(conn net.Conn, r *http.Request, err error) {
 	p.header.Set("Content-Type", "application/problem+json")
 	p.header.Set("Content-Length", strconv.Itoa(len(body)))
 	p.header.Set("Connection", "close")
-	openToAll(p.header)
+	guard.OpenToAll(p.header)
 	text.WriteString(protocol(r) + " " + strconv.Itoa(p.Status) + " " + p.Title + "\r\n")
 	_ = p.header.Write(&text)
 	text.WriteString("\r\n")
@@ -232,7 +233,7 @@ func (w *Web) refuse(conn net.Conn, r *http.Request, err error) {
 
 // pulse answers with the newest state that rides in the stream.
 func (w *Web) pulse(rw http.ResponseWriter, r *http.Request) {
-	openToAll(rw.Header())
+	guard.OpenToAll(rw.Header())
 	id := space.ID(r.PathValue("id"))
 	sp, err := w.Desk.Get(r.Context(), id)
 	if err != nil {
@@ -256,7 +257,7 @@ func (w *Web) pulse(rw http.ResponseWriter, r *http.Request) {
 // block answers with one block as a fragment of MP4. It never changes, so any
 // cache on the way may keep it for good.
 func (w *Web) block(rw http.ResponseWriter, r *http.Request) {
-	openToAll(rw.Header())
+	guard.OpenToAll(rw.Header())
 	number, ok := strings.CutSuffix(r.PathValue("file"), ".m4s")
 	seq, err := strconv.ParseUint(number, 10, 64)
 	if !ok || err != nil || strconv.FormatUint(seq, 10) != number {

@@ -25,12 +25,12 @@ func (w *Web) onStage(rw http.ResponseWriter, r *http.Request) {
 	if base, err := url.Parse(w.BaseURL); err == nil && base.Host != "" {
 		options.OriginPatterns = []string{base.Host}
 	}
-	conn, err := websocket.Accept(rw, r, options)
+	conn, err := websocket.Accept(w.guard.InForm(rw, r, noSocket), r, options)
 	if err != nil {
 		return // answered by Accept
 	}
-	w.figures.sockets.Inc()
-	defer w.figures.sockets.Dec()
+	w.sockets.Inc()
+	defer w.sockets.Dec()
 	socket.Serve(r.Context(), conn, socket.Options{
 		Identify: func(ctx context.Context, token string) (socket.Person, error) { return w.person(ctx, id, token) },
 		Watch:    func(seat space.SeatID) (*stage.Watcher, error) { return w.Stage.Watch(id, seat) },
@@ -39,6 +39,14 @@ func (w *Web) onStage(rw http.ResponseWriter, r *http.Request) {
 			return newProblem(err).Detail
 		},
 	})
+}
+
+// noSocket says why there is no WebSocket.
+func noSocket(status int) string {
+	if status == http.StatusForbidden {
+		return "this request came from another site's page; open the studio from the link of this server"
+	}
+	return "this address speaks WebSocket (RFC 6455); connect with ws:// or wss://, and say hello with a token"
 }
 
 // person is who sits before a page of the stage.

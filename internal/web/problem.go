@@ -84,6 +84,11 @@ func newProblem(err error) *problem {
 	return p
 }
 
+// refuse is problemf in the form that guard asks for.
+func refuse(rw http.ResponseWriter, r *http.Request, status int, detail string) {
+	problemf(status, detail).write(rw, r)
+}
+
 func problemf(status int, detail string) *problem {
 	p := &problem{header: http.Header{}}
 	p.Status, p.Title, p.Detail = status, http.StatusText(status), detail

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hustings/internal/archive"
+	"hustings/internal/guard"
 	"hustings/internal/space"
 )
 
@@ -16,7 +17,7 @@ const completeWithin = 3 * time.Second
 
 // recording answers with a file of a recording, or a part of it.
 func (w *Web) recording(rw http.ResponseWriter, r *http.Request) {
-	openToAll(rw.Header())
+	guard.OpenToAll(rw.Header())
 	id, ext := splitName(r.PathValue("file"))
 	sp, err := w.Desk.Get(r.Context(), id)
 	switch {
@@ -42,7 +43,13 @@ func (w *Web) recording(rw http.ResponseWriter, r *http.Request) {
 	// from this disk to the recordings' store. So its marks are the space's.
 	header.Set("ETag", fmt.Sprintf(`"%x-%x"`, sp.EndedAt.UnixMicro(), file.Size))
 	header.Set("Cache-Control", "public, max-age=3600")
-	http.ServeContent(rw, r, "", *sp.EndedAt, file)
+	told := w.guard.InForm(rw, r, func(status int) string {
+		if status == http.StatusPreconditionFailed {
+			return "the recording is not the one that your request names; ask again without its conditions"
+		}
+		return fmt.Sprintf("the recording has %d bytes; ask for a range within them, such as bytes=0-99, or for all of it", file.Size)
+	})
+	http.ServeContent(told, r, "", *sp.EndedAt, file)
 }
 
 func (w *Web) openRecording(ctx context.Context, id space.ID, ext string) (archive.Content, error) {

@@ -90,7 +90,7 @@ func (w *Web) routeSpaces(api huma.API) {
 }
 
 type spaceRequest struct {
-	ID string `path:"id" maxLength:"64"`
+	ID string `path:"id"`
 }
 
 type spaceAnswer struct {
@@ -134,7 +134,7 @@ func (w *Web) create(ctx context.Context, in *createRequest) (*createAnswer, err
 }
 
 type listRequest struct {
-	After string `query:"after" maxLength:"64" doc:"next of the page before"`
+	After string `query:"after" doc:"next of the page before"`
 	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"100"`
 }
 
@@ -164,7 +164,7 @@ func (w *Web) get(ctx context.Context, in *spaceRequest) (*spaceAnswer, error) {
 }
 
 type editRequest struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id"`
 	Body struct {
 		Title       *string    `json:"title,omitempty" nullable:"true"`
 		Description *string    `json:"description,omitempty" nullable:"true"`
@@ -182,7 +182,7 @@ func (w *Web) open(ctx context.Context, in *spaceRequest) (*spaceAnswer, error) 
 }
 
 type startRequest struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id"`
 	Body *struct {
 		Anyway bool `json:"anyway,omitempty" doc:"Start although points of the checklist are open"`
 	}

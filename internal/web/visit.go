@@ -2,11 +2,13 @@ package web
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"hustings/internal/desk"
+	"hustings/internal/guard"
 	"hustings/internal/space"
 )
 
@@ -34,7 +36,7 @@ func (w *Web) visit(r *http.Request) visit {
 		if v.secure {
 			scheme = "https://"
 		}
-		v.base = scheme + r.Host
+		v.base = scheme + hostOf(r)
 	}
 	if scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		v.bearer = strings.TrimSpace(text)
@@ -44,6 +46,35 @@ func (w *Web) visit(r *http.Request) visit {
 		v.foreign = w.origin.Check(r) != nil
 	}
 	return v
+}
+
+// hostOf is how the client calls us: clients of HTTP/1.0 may not say, and get the
+// address that they reached.
+func hostOf(r *http.Request) string {
+	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); r.Host == "" && ok {
+		return at.String()
+	}
+	return r.Host
+}
+
+// entered holds what is so for every request here: its headers, how large it may
+// be, and who asks.
+func (w *Web) entered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		header := rw.Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+		v := w.visit(r)
+		if v.secure {
+			header.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			guard.OpenToAll(header)
+			header.Set("Cache-Control", "no-store")
+		}
+		r.Body = http.MaxBytesReader(rw, r.Body, guard.MaxBody)
+		next.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	})
 }
 
 // who tells who asks. A token speaks before the cookie; the cookie only for

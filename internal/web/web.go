@@ -11,15 +11,15 @@
 //
 // Where to find what:
 //
-//	visit.go     who asks: bearer token, session cookie, from which site
+//	visit.go     who asks: bearer token, session cookie, from which site; headers
 //	api.go       the JSON API, described at /api/openapi.json; spaces.go, invites.go
 //	whip.go      signalling for the stage (RFC 9725); onstage.go its WebSocket
 //	live.go      the programme: connections are taken over for broadcast
 //	recording.go what is there after the end
 //	pages.go     the built pages, filled in
-//	guard.go     limits, headers, logs and figures of every request
 //
-// HTTP/1.1 is all that is spoken: a stream of HTTP/2 can't be taken over.
+// What is so for every request is the room guard's. HTTP/1.1 is all that is spoken:
+// a stream of HTTP/2 can't be taken over.
 package web
 
 import (
@@ -27,6 +27,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,6 +35,7 @@ import (
 	"hustings/internal/archive"
 	"hustings/internal/broadcast"
 	"hustings/internal/desk"
+	"hustings/internal/guard"
 	"hustings/internal/pages"
 	"hustings/internal/programme"
 	"hustings/internal/space"
@@ -106,7 +108,8 @@ type Web struct {
 	log     *slog.Logger
 	origin  *http.CrossOriginProtection
 	pages   *pages.Pages
-	figures *figures
+	guard   *guard.Guard
+	sockets prometheus.Gauge // open WebSockets
 	handler http.Handler
 }
 
@@ -126,8 +129,14 @@ func New(o Options) (*Web, error) {
 	if w.pages, err = pages.Read(o.Pages, frontPage, listenerPage, studioPage); err != nil {
 		return nil, err
 	}
-	if w.figures, err = newFigures(o.Registry); err != nil {
+	if w.guard, err = guard.New(guard.Options{Refuse: refuse, Registry: o.Registry, Logger: w.log}); err != nil {
 		return nil, err
+	}
+	w.sockets = prometheus.NewGauge(prometheus.GaugeOpts{Name: "hustings_stage_sockets", Help: "Open WebSockets of stages."})
+	if o.Registry != nil {
+		if err := o.Registry.Register(w.sockets); err != nil {
+			return nil, err
+		}
 	}
 	mux := http.NewServeMux()
 	w.routeAPI(mux)
@@ -135,7 +144,7 @@ func New(o Options) (*Web, error) {
 	w.routeProgramme(mux)
 	w.routePages(mux)
 	w.routeOperations(mux)
-	w.handler = w.observe(w.guard(w.routed(mux)))
+	w.handler = w.guard.Observe(w.entered(w.guard.Route(mux)))
 	return w, nil
 }
 
@@ -153,6 +162,13 @@ func (w *Web) setBase(base string) error {
 
 // Handler returns what answers requests.
 func (w *Web) Handler() http.Handler { return w.handler }
+
+// Serve answers on the listener until ctx is done, then lets the requests under
+// way finish. WebSockets are told to go; connections that broadcast took over are
+// its own. It closes the listener.
+func (w *Web) Serve(ctx context.Context, listener net.Listener) error {
+	return w.guard.Serve(ctx, listener, w.handler)
+}
 
 // routeOperations lays out what those who run the server look at.
 func (w *Web) routeOperations(mux *http.ServeMux) {
@@ -178,7 +194,7 @@ func (w *Web) ready(rw http.ResponseWriter, r *http.Request) {
 
 func (w *Web) keys(rw http.ResponseWriter, _ *http.Request) {
 	keys := append([]string{}, w.Keys...) // an empty list, never null
-	openToAll(rw.Header())
+	guard.OpenToAll(rw.Header())
 	rw.Header().Set("Cache-Control", "public, max-age=300")
 	writeJSON(rw, http.StatusOK, "application/json", map[string][]string{"keys": keys})
 }

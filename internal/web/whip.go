@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 
+	"hustings/internal/guard"
 	"hustings/internal/space"
 	"hustings/internal/stage"
 )
@@ -38,9 +39,9 @@ func (w *Web) endpoint(name string, take connect) http.HandlerFunc {
 		case http.MethodPost:
 			w.offer(rw, r, name, take)
 		case http.MethodOptions:
-			preflight(rw, "OPTIONS, POST")
+			guard.Preflight(rw, "OPTIONS, POST")
 		default:
-			wrongMethod(rw, r, "OPTIONS, POST")
+			w.guard.WrongMethod(rw, r, "OPTIONS, POST")
 		}
 	}
 }
@@ -79,9 +80,9 @@ func (w *Web) session(rw http.ResponseWriter, r *http.Request) {
 	case http.MethodDelete:
 		w.leave(rw, r)
 	case http.MethodOptions:
-		preflight(rw, allow)
+		guard.Preflight(rw, allow)
 	default:
-		wrongMethod(rw, r, allow)
+		w.guard.WrongMethod(rw, r, allow)
 	}
 }
 
