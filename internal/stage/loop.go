@@ -15,6 +15,9 @@ const (
 	catchUp = time.Second
 	// levelTicks is how many ticks there are from levels to levels: ten a second.
 	levelTicks = 5
+	// retryTicks is how many there are from one try to write the final block to the
+	// next, should it not be taken.
+	retryTicks = 5
 )
 
 // loop is the media path of one room: every 20 ms it mixes, encodes and sends, and
@@ -23,6 +26,7 @@ type loop struct {
 	room    *room
 	console *console
 	ticks   int
+	ending  int // ticks since the space is over
 	heard   []space.SeatID
 	levels  []level
 	broken  time.Time // when a fault was logged last
@@ -145,13 +149,18 @@ func (l *loop) write(a *air, final bool) {
 	}
 }
 
-// conclude writes the final block when the space is over.
+// conclude writes the final block when the space is over. If it is not taken it is
+// tried again, for without it the recording has no end.
 func (l *loop) conclude(c *cast) {
 	if c.air == nil || c.air.over {
 		return
 	}
-	l.write(c.air, true)
-	l.room.offAir(c.air)
+	if l.ending++; l.ending%retryTicks != 1 {
+		return
+	}
+	if l.write(c.air, true); c.air.over {
+		l.room.offAir(c.air)
+	}
 }
 
 // stop is for a stage that stops while the space goes on: what was said up to now

@@ -380,6 +380,43 @@ func TestABlockThatIsNotTakenLeavesNoHole(t *testing.T) {
 	})
 }
 
+// A log without its end would keep the recording open for ever.
+func TestTheLastBlockIsTriedUntilItIsTaken(t *testing.T) {
+	for name, away := range map[string]time.Duration{"a moment": 700 * time.Millisecond, "longer": 5 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			var back time.Time // when the bus is there again
+			d := newDeck(t, liveSpace("end"), func(b *backstage) {
+				publish := b.publish
+				b.publish = func(subject string, data []byte) error {
+					if time.Now().Before(back) {
+						return errors.New("the bus is away")
+					}
+					return publish(subject, data)
+				}
+			})
+			d.sit(t, "ann", &tone{hertz: 440, level: 0.3})
+			time.Sleep(1210 * time.Millisecond)
+			back = time.Now().Add(away)
+			sp := liveSpace("end")
+			sp.Phase = space.Ended
+			err := d.put(sp)
+			if late := away > finalWait; (err != nil) != late {
+				t.Errorf("%s: the end says %v", name, err)
+			}
+			time.Sleep(away)
+			synctest.Wait()
+			blocks := d.log.all()
+			last := blocks[len(blocks)-1]
+			if len(blocks) != 3 || !last.Final || power(decodeRung(t, blocks[2:], programme.Rung48)[960:9600], 440) < 0.02 {
+				t.Errorf("%s: %d blocks, the last final: %v; want 3, final, with what was said", name, len(blocks), last.Final)
+			}
+			if err := d.put(sp); err != nil {
+				t.Errorf("%s: asked again, the end says %v", name, err)
+			}
+		})
+	}
+}
+
 func TestStereoIsStereoAtTheTopOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sp := liveSpace("wide")

@@ -30,8 +30,7 @@ type air struct {
 	rest   [programme.Rungs][]byte // a packet of silence for each rung
 	pulse  pulser
 
-	over bool          // the final block was written, or could not be: see err
-	err  error         // of the final block; read it after done
+	over bool          // the final block was written
 	done chan struct{} // closed when over
 }
 
@@ -152,10 +151,11 @@ func (a *air) write(state space.Pulse, now time.Time, final bool) error {
 			a.skip()
 		}
 	}
-	a.ticks = 0
 	err := a.publish(state, now, final)
-	if final {
-		a.over, a.err = true, err
+	if !final {
+		a.ticks = 0
+	} else if err == nil {
+		a.over = true
 		close(a.done)
 	}
 	return err
