@@ -109,10 +109,14 @@ type Draft struct {
 
 // New announces a space under the given id.
 //
-// Errors: Invalid, if the title is missing or a text is too long.
+// Errors: Invalid, if the title is missing, a text is too long or the start is no
+// date.
 func New(id ID, d Draft, now time.Time) (Space, error) {
-	s := Space{ID: id, Phase: Scheduled, Created: now.UTC(), Stereo: d.Stereo, StartsAt: utc(d.StartsAt)}
+	s := Space{ID: id, Phase: Scheduled, Created: now.UTC(), Stereo: d.Stereo}
 	var err error
+	if s.StartsAt, err = cleanStart(d.StartsAt); err != nil {
+		return Space{}, err
+	}
 	if s.Title, err = cleanTitle(d.Title); err != nil {
 		return Space{}, err
 	}
@@ -132,7 +136,7 @@ type Change struct {
 // Edit renames or reschedules. A space that is over can be renamed but not
 // rescheduled; one that is live can't be rescheduled either.
 //
-// Errors: Invalid for a bad text, Conflict for a start that can't be moved any more.
+// Errors: Invalid for a bad text or date, Conflict for a start that can't be moved any more.
 func (s Space) Edit(c Change) (Space, error) {
 	var err error
 	if c.Title != nil {
@@ -151,10 +155,14 @@ func (s Space) Edit(c Change) (Space, error) {
 	if s.Phase != Scheduled && s.Phase != Open {
 		return s, Errorf(Conflict, "the start of a space that is %s can't be moved; announce a new space instead", s.Phase)
 	}
-	if s.StartsAt != nil && !s.StartsAt.Equal(*c.StartsAt) {
+	start, err := cleanStart(c.StartsAt)
+	if err != nil {
+		return s, err
+	}
+	if s.StartsAt != nil && !s.StartsAt.Equal(*start) {
 		s.Rescheduled = true
 	}
-	s.StartsAt = utc(c.StartsAt)
+	s.StartsAt = start
 	return s, nil
 }
 
@@ -223,7 +231,7 @@ func (s Space) refuse(verb string) error {
 // Errors: Invalid, if it is empty or longer than MaxName characters.
 func CleanName(name string) (string, error) {
 	name = strings.Join(strings.Fields(readable(name)), " ")
-	if name == "" {
+	if !visible(name) {
 		return "", Errorf(Invalid, "a name is required: it is what the audience sees when this person speaks")
 	}
 	if n := utf8.RuneCountInString(name); n > MaxName {
@@ -234,7 +242,7 @@ func CleanName(name string) (string, error) {
 
 func cleanTitle(title string) (string, error) {
 	title = strings.Join(strings.Fields(readable(title)), " ")
-	if title == "" {
+	if !visible(title) {
 		return "", Errorf(Invalid, "a title is required: it is what people see before they listen")
 	}
 	if n := utf8.RuneCountInString(title); n > MaxTitle {
@@ -249,6 +257,11 @@ func cleanDescription(text string) (string, error) {
 		return "", Errorf(Invalid, "the description has %d characters; use at most %d", n, MaxDescription)
 	}
 	return text, nil
+}
+
+// visible reports whether there is anything to see in a text.
+func visible(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
 }
 
 // readable drops what nobody can read: control characters, but for line ends and
@@ -267,9 +280,15 @@ func at(t time.Time) *time.Time {
 	return &t
 }
 
-func utc(t *time.Time) *time.Time {
+// cleanStart checks an announced start. What JSON has no year for (RFC 3339) could
+// not be told to anyone.
+func cleanStart(t *time.Time) (*time.Time, error) {
 	if t == nil {
-		return nil
+		return nil, nil
 	}
-	return at(*t)
+	start := at(*t)
+	if year := start.Year(); year < 1970 || year > 9999 {
+		return nil, Errorf(Invalid, "a start in the year %d can't be told; give a date from 1970 to 9999", year)
+	}
+	return start, nil
 }

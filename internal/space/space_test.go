@@ -201,3 +201,47 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// JSON has no year above 9999: a space with such a start could not be shown, nor
+// any list that it is in.
+func TestAStartIsATimeThatCanBeTold(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	sp, err := space.New("debate", space.Draft{Title: "Debate"}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, good := range map[string]bool{
+		"2026-05-02T20:00:00Z":      true,
+		"2026-04-30T20:00:00+02:00": true, // late is late
+		"9999-12-31T23:59:59Z":      true,
+		"9999-12-31T23:59:59-23:59": false,
+		"0000-01-01T00:00:00+23:00": false,
+		"0001-01-01T00:00:00Z":      false,
+	} {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, announced := space.New("debate", space.Draft{Title: "Debate", StartsAt: &at}, now)
+		_, moved := sp.Edit(space.Change{StartsAt: &at})
+		for how, err := range map[string]error{"announced": announced, "moved": moved} {
+			if good != (err == nil) || !good && space.KindOf(err) != space.Invalid {
+				t.Errorf("%s for %s: %v", how, text, err)
+			}
+		}
+	}
+}
+
+func TestATextHasSomethingToSee(t *testing.T) {
+	for _, text := range []string{"\u200b", "\u202e \u2060", " \u00ad "} {
+		if _, err := space.CleanName(text); space.KindOf(err) != space.Invalid {
+			t.Errorf("name %q: %v", text, err)
+		}
+		if _, err := space.New("debate", space.Draft{Title: text}, time.Now()); space.KindOf(err) != space.Invalid {
+			t.Errorf("title %q: %v", text, err)
+		}
+	}
+	if name, err := space.CleanName("Zo\u00eb \U0001f399\ufe0f"); err != nil || name != "Zo\u00eb \U0001f399\ufe0f" {
+		t.Errorf("%q, %v", name, err)
+	}
+}
