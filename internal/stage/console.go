@@ -4,7 +4,6 @@ import (
 	"hustings/internal/ear"
 	"hustings/internal/mix"
 	"hustings/internal/opus"
-	"hustings/internal/rtc"
 	"hustings/internal/space"
 )
 
@@ -31,9 +30,13 @@ type part struct {
 	id    space.SeatID
 	slot  int
 	muted bool
-	in    source      // nil without a microphone
-	out   *rtc.Outlet // nil without a monitor
+	in    source  // nil without a microphone
+	out   monitor // nil without a monitor
 }
+
+// monitor takes the packets of what a seat hears, and never waits: an outlet, or a
+// tape in a test.
+type monitor interface{ Send(packet []byte) }
 
 // Rates of what those on stage hear. They are few and close to the server, so
 // there is no ladder.
@@ -50,7 +53,8 @@ type console struct {
 	seats    [space.MaxSeats]channel
 	sum      []float32 // the whole stage, this tick
 	scratch  []float32
-	stage    *voice // the whole stage, for those who are silent
+	heard    []float32 // the whole stage of the last tick, limited
+	stage    *voice    // the whole stage, for those who are silent
 }
 
 // channel is what the console keeps for a slot.
@@ -71,6 +75,7 @@ func newConsole(channels int) (*console, error) {
 		bus:      mix.NewBus(channels),
 		sum:      make([]float32, channels*mix.FrameSamples),
 		scratch:  make([]float32, channels*mix.FrameSamples),
+		heard:    make([]float32, channels*mix.FrameSamples),
 	}
 	var err error
 	k.stage, err = newVoice(channels)
@@ -173,6 +178,9 @@ func (k *console) minus(p *part, ch *channel) (err error) {
 	}
 	if !ch.own.awake {
 		ch.own.limiter.CopyFrom(k.stage.limiter) // until now they heard that mix
+		if err := ch.own.wake(k.heard); err != nil {
+			return err
+		}
 	}
 	k.bus.Minus(p.slot, k.scratch)
 	packet, err := ch.own.encode(k.scratch)
@@ -186,17 +194,21 @@ func (k *console) minus(p *part, ch *channel) (err error) {
 // whole returns the packet of the whole stage; nil if nobody is to hear it. Its
 // limiter runs all the time, so that a mix of one's own can go on from it.
 func (k *console) whole(c *cast, programme []byte) ([]byte, error) {
-	copy(k.scratch, k.sum)
 	needed := false
 	for i := range c.seats {
 		needed = needed || (c.seats[i].out != nil && !k.seats[c.seats[i].slot].audible)
 	}
 	if programme != nil || !needed {
-		k.stage.limiter.Process(k.scratch)
+		copy(k.heard, k.sum)
+		k.stage.limiter.Process(k.heard)
 		k.stage.rest()
 		return programme, nil
 	}
-	return k.stage.encode(k.scratch)
+	if err := k.stage.wake(k.heard); err != nil {
+		return nil, err
+	}
+	copy(k.heard, k.sum)
+	return k.stage.encode(k.heard)
 }
 
 // voice is a limiter and an encoder for one mix.
@@ -220,20 +232,29 @@ func newVoice(channels int) (*voice, error) {
 	return &voice{limiter: mix.NewLimiter(channels), encoder: encoder}, nil
 }
 
+// wake makes the encoder ready to go on from what was heard in the last tick, which
+// another one has encoded: it hears that too, so that nothing clicks. While it is
+// awake this does nothing.
+func (v *voice) wake(before []float32) error {
+	if v.awake {
+		return nil
+	}
+	v.awake = true
+	if err := v.encoder.Reset(); err != nil {
+		return err
+	}
+	_, err := v.encoder.Encode(before, v.packet[:])
+	return err
+}
+
 // encode limits the frame in place and returns its packet, which is good until the
 // next call.
 func (v *voice) encode(frame []float32) ([]byte, error) {
-	if !v.awake {
-		v.awake = true
-		if err := v.encoder.Reset(); err != nil {
-			return nil, err
-		}
-	}
 	v.limiter.Process(frame)
 	n, err := v.encoder.Encode(frame, v.packet[:])
 	return v.packet[:n], err
 }
 
-// rest notes that this tick was not encoded: the encoder starts afresh next time,
-// since what it remembers is not what was heard last.
+// rest notes that this tick was not encoded: what the encoder remembers is not what
+// was heard last.
 func (v *voice) rest() { v.awake = false }
