@@ -66,9 +66,8 @@ func joinStage(t *testing.T, in invite, hz float64) context.Context {
 	until(t, ctx, `!!document.querySelector('[data-testid="mic-level"]')`)
 	picture(t, ctx, "studio-soundcheck-"+in.Seat)
 	// Noise suppression takes tones for noise.
-	boxes := eval[int](t, ctx, `document.querySelectorAll('[data-testid^="processing-"]').length`)
-	for i := range boxes {
-		eval[bool](t, ctx, fmt.Sprintf(`granted = 0, document.querySelectorAll('[data-testid^="processing-"]')[%d].click(), true`, i))
+	for _, box := range []string{"echoCancellation", "noiseSuppression", "autoGainControl"} {
+		until(t, ctx, fmt.Sprintf(`(box = document.querySelector('[data-testid="processing-%s"]')) && (granted = 0, box.click(), true)`, box))
 		until(t, ctx, `granted === 1`)
 	}
 	do(t, ctx, chromedp.Click(testid("join"), chromedp.NodeEnabled))
