@@ -24,6 +24,7 @@ run: build ## a live demo that can be heard, on http://127.0.0.1:8080 (LISTEN=AD
 build: pages ## bin/hustings, one program with everything in it
 	@mkdir -p bin
 	@echo "build: bin/hustings (the first time takes a few minutes)"
+	@go mod download
 	@go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/hustings ./cmd/hustings
 
 test: ## every check and test

@@ -46,8 +46,13 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 // run is the program, without its process.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// The first signal asks for an end in good order. From then on signals have
-	// their usual meaning again, so the second ends the program at once.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// their usual meaning again, so the second ends the program at once. A terminal
+	// that closes is such a signal too, unless whoever started us ignores it (nohup).
+	ending := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ending = append(ending, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ending...)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
