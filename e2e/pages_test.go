@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,29 +13,6 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
-
-// patch edits a space as the owner.
-func (s *server) patch(t *testing.T, id string, change map[string]any) {
-	t.Helper()
-	body, err := json.Marshal(change)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, s.url+"/api/v1/spaces/"+id, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+ownerToken)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("PATCH %v: %s", change, response.Status)
-	}
-}
 
 // scheme switches the page between "light" and "dark".
 func scheme(name string) chromedp.Action[chromedp.Void] {
@@ -102,7 +77,7 @@ func TestEveryPageInEveryPhase(t *testing.T) {
 
 	announced, open, live, over, off := s.announce(t, "Budget hearing"), s.announce(t, "Doors are open"),
 		s.announce(t, "On air now"), s.announce(t, "Last week’s debate"), s.announce(t, "Called off")
-	s.patch(t, announced, map[string]any{"starts_at": soon, "description": "Ask the council about next year’s budget."})
+	s.call(t, http.MethodPatch, "/api/v1/spaces/"+announced, map[string]any{"starts_at": soon, "description": "Ask the council about next year’s budget."}, nil)
 	s.step(t, open, "open")
 	s.step(t, live, "start")
 	s.step(t, over, "start")
@@ -118,7 +93,7 @@ func TestEveryPageInEveryPhase(t *testing.T) {
 	audit(t, page, axe, "front")
 	visit("/s/"+announced, "Budget hearing", "Ask the council")
 	audit(t, page, axe, "listener-scheduled")
-	s.patch(t, announced, map[string]any{"starts_at": soon.Add(24 * time.Hour)})
+	s.call(t, http.MethodPatch, "/api/v1/spaces/"+announced, map[string]any{"starts_at": soon.Add(24 * time.Hour)}, nil)
 	visit("/s/"+announced, "Budget hearing", "moved")
 	audit(t, page, axe, "listener-rescheduled")
 	visit("/s/"+open, "Doors are open")

@@ -53,14 +53,14 @@ func serve(t testing.TB) *server {
 	return nil
 }
 
-// post calls the API as the owner and decodes what it answers.
-func (s *server) post(t testing.TB, path string, body, answer any) {
+// call calls the API as the owner and decodes what it answers.
+func (s *server) call(t testing.TB, method, path string, body, answer any) {
 	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+path, bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url+path, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,11 +73,11 @@ func (s *server) post(t testing.TB, path string, body, answer any) {
 	defer response.Body.Close()
 	said, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode >= 300 {
-		t.Fatalf("POST %s: %s %v\n%s", path, response.Status, err, said)
+		t.Fatalf("%s %s: %s %v\n%s", method, path, response.Status, err, said)
 	}
 	if answer != nil {
 		if err := json.Unmarshal(said, answer); err != nil {
-			t.Fatalf("POST %s answered %s: %v", path, said, err)
+			t.Fatalf("%s %s answered %s: %v", method, path, said, err)
 		}
 	}
 }
@@ -90,19 +90,19 @@ type invite struct {
 func (s *server) announce(t testing.TB, title string) string {
 	t.Helper()
 	var made struct{ ID string }
-	s.post(t, "/api/v1/spaces", map[string]any{"title": title}, &made)
+	s.call(t, http.MethodPost, "/api/v1/spaces", map[string]any{"title": title}, &made)
 	return made.ID
 }
 
 func (s *server) invite(t testing.TB, id, role, name string) invite {
 	t.Helper()
 	var made invite
-	s.post(t, "/api/v1/spaces/"+id+"/invites", map[string]string{"role": role, "name": name}, &made)
+	s.call(t, http.MethodPost, "/api/v1/spaces/"+id+"/invites", map[string]string{"role": role, "name": name}, &made)
 	return made
 }
 
 // step opens, starts or ends a space.
 func (s *server) step(t testing.TB, id, verb string) {
 	t.Helper()
-	s.post(t, "/api/v1/spaces/"+id+"/"+verb, map[string]bool{"anyway": true}, nil)
+	s.call(t, http.MethodPost, "/api/v1/spaces/"+id+"/"+verb, map[string]bool{"anyway": true}, nil)
 }
