@@ -39,6 +39,10 @@ type fakeProgramme struct {
 }
 
 func newFakeProgramme(t *testing.T, holes ...int) *fakeProgramme {
+	return newLongProgramme(t, 40, holes...)
+}
+
+func newLongProgramme(t *testing.T, blocks int, holes ...int) *fakeProgramme {
 	signer, _, err := programme.NewSigner("talk.example")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +50,7 @@ func newFakeProgramme(t *testing.T, holes ...int) *fakeProgramme {
 	f := &fakeProgramme{t: t, signer: signer, opened: time.Now().Add(-time.Minute)}
 	writer := programme.NewWriter(programme.WriterOptions{Space: "talk", Signer: signer, Publish: func([]byte) error { return nil }})
 	var at int64
-	for n := range 40 {
+	for n := range blocks {
 		for _, hole := range holes {
 			if n == hole {
 				at += 2 * programme.BlockSamples
@@ -58,7 +62,7 @@ func newFakeProgramme(t *testing.T, holes ...int) *fakeProgramme {
 				rungs[r] = append(rungs[r], append(opus.Silence(1), byte(n), byte(i), byte(r)))
 			}
 		}
-		block, err := writer.Append(at, rungs, []byte(`{}`), n == 39)
+		block, err := writer.Append(at, rungs, []byte(`{}`), n == blocks-1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +70,7 @@ func newFakeProgramme(t *testing.T, holes ...int) *fakeProgramme {
 		f.tree.Append(block.Leaf().Hash())
 		at = block.End()
 	}
-	f.sign(40)
+	f.sign(uint64(blocks))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/spaces/talk", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(map[string]any{"opened_at": f.opened})
@@ -113,9 +117,17 @@ func (f *fakeProgramme) proof(w http.ResponseWriter, r *http.Request) {
 	if err := errors.Join(err1, err2); err != nil {
 		f.t.Error(err)
 	}
+	switch {
+	case to-from > 120:
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	case to > f.covered:
+		w.WriteHeader(http.StatusTooEarly)
+		return
+	}
 	var out programme.Proof
 	out.Checkpoint = f.checkpoint
-	for seq := from; seq < min(to, f.covered); seq++ {
+	for seq := from; seq < to; seq++ {
 		p, err := f.tree.Prove(seq, f.covered)
 		if err != nil {
 			f.t.Error(err)
@@ -213,6 +225,41 @@ func TestListenComesBackAndHearsNothingTwice(t *testing.T) {
 	}
 	if report.Blocks != 14 || report.Proven != 14 || report.Seconds != 7 || report.Gaps != 0 || report.Reconnects != 3 || !report.Ended {
 		t.Errorf("report: %+v", report)
+	}
+}
+
+// A listener whose own network was away for long comes back to what was said much
+// later: the server proves a minute at a time.
+func TestListenProvesBothSidesOfALongAbsence(t *testing.T) {
+	t.Parallel()
+	f := newLongProgramme(t, 400)
+	f.serve = func(w http.ResponseWriter, connection int) {
+		if connection == 1 {
+			f.stream(w, 0, 10)
+		} else {
+			f.stream(w, 250, 400)
+		}
+	}
+	report, err := f.listen(t, ListenOptions{})
+	if err != nil || report.Blocks != 160 || report.Proven != 160 || report.Gaps != 1 {
+		t.Errorf("report: %+v, %v", report, err)
+	}
+}
+
+// Checkpoints come every ten blocks, and nobody joins just after one.
+func TestBlocksAreProvenAsTheyAreHeard(t *testing.T) {
+	t.Parallel()
+	f := newLongProgramme(t, 200)
+	p := newProver(Link{Server: f.server.URL, Space: "talk"}, f.server.Client())
+	for n := 3; n < 180; n++ {
+		f.sign(uint64((n + 1) / 10 * 10)) // with its last block
+		p.add(&fmp4.Fragment{Sequence: uint32(n + 1), Time: uint64(f.blocks[n].Start), Packets: f.blocks[n].Rungs[1]})
+		if err := p.some(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.pending) > 30 {
+			t.Fatalf("after block %d, %d blocks are not proven: %v", n, len(p.pending), p.failure)
+		}
 	}
 }
 

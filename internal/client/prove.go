@@ -86,8 +86,12 @@ func (p *prover) finish(ctx context.Context, wait bool) error {
 	}
 }
 
-// prove asks for the proofs of all pending blocks and checks them.
-func (p *prover) prove(ctx context.Context) error {
+// proveMost is how many blocks the server proves at a time.
+const proveMost = 120
+
+// prove asks for the proofs of all pending blocks and checks them. What the server
+// can't prove holds up nothing else. It returns the last reason why some are left.
+func (p *prover) prove(ctx context.Context) (failure error) {
 	if len(p.pending) == 0 {
 		return nil
 	}
@@ -96,16 +100,49 @@ func (p *prover) prove(ctx context.Context) error {
 			return err
 		}
 	}
+	var left []heardBlock
+	rest := p.pending
+	for answered := true; answered && len(rest) > 0; {
+		n := inRow(rest)
+		unproven, err := p.proveRow(ctx, rest[:n])
+		if errors.Is(err, ErrNotAsSigned) {
+			return err
+		}
+		if err != nil {
+			_, answered = errors.AsType[*StatusError](err)
+			failure = err
+		}
+		left, rest = append(left, unproven...), rest[n:]
+	}
+	p.pending = append(left, rest...)
+	return failure
+}
+
+// inRow returns how many of the blocks follow each other, up to proveMost. Those
+// after the last checkpoint are a row of their own: they may be signed later.
+func inRow(blocks []heardBlock) int {
+	n := 1
+	for n < len(blocks) && n < proveMost && blocks[n].seq == blocks[n-1].seq+1 {
+		n++
+	}
+	if beyond := int((blocks[n-1].seq + 1) % programme.CheckpointEvery); beyond < n {
+		n -= beyond
+	}
+	return n
+}
+
+// proveRow proves blocks that follow each other, and returns those that are left.
+func (p *prover) proveRow(ctx context.Context, blocks []heardBlock) (left []heardBlock, err error) {
 	var answer wireProof
-	from, to := p.pending[0].seq, p.pending[len(p.pending)-1].seq
-	if err := getJSON(ctx, p.http, p.link.Server, p.link.api(fmt.Sprintf("/proof?from=%d&to=%d", from, to+1)), &answer); err != nil {
-		return err
+	from, to := blocks[0].seq, blocks[len(blocks)-1].seq+1
+	if err := getJSON(ctx, p.http, p.link.Server, p.link.api(fmt.Sprintf("/proof?from=%d&to=%d", from, to)), &answer); err != nil {
+		return blocks, err
 	}
 	proof, err := answer.parse()
 	if err != nil {
-		return err
+		return blocks, err
 	}
-	return p.check(proof)
+	return p.check(proof, blocks)
 }
 
 // wireProof is programme.Proof as it comes over the wire, its leaves as the text
@@ -128,20 +165,19 @@ func (w wireProof) parse() (programme.Proof, error) {
 	return proof, nil
 }
 
-// check takes the blocks that the proof covers off the pending ones.
-func (p *prover) check(proof programme.Proof) error {
+// check holds the blocks against the proof and returns those that it does not cover.
+func (p *prover) check(proof programme.Proof, blocks []heardBlock) (left []heardBlock, err error) {
 	if len(proof.Leaves) == 0 {
-		return errors.New("no checkpoint covers them yet")
+		return blocks, errors.New("no checkpoint covers them yet")
 	}
 	if err := p.verify(proof); err != nil {
-		return err
+		return blocks, err
 	}
 	leaves := make(map[uint64]programme.Leaf, len(proof.Leaves))
 	for _, leaf := range proof.Leaves {
 		leaves[leaf.Seq] = leaf
 	}
-	var left []heardBlock
-	for _, b := range p.pending {
+	for _, b := range blocks {
 		leaf, ok := leaves[b.seq]
 		if !ok {
 			left = append(left, b)
@@ -153,12 +189,11 @@ func (p *prover) check(proof programme.Proof) error {
 		if leaf.Space != p.link.Space || leaf.Start != b.start || !slices.Contains(leaf.Rungs[:], b.rung) {
 			// A listener may be moved to another rung at any block, so the sound
 			// of any of them may have been heard.
-			return fmt.Errorf("%w: block %d has other sound in the log", ErrNotAsSigned, b.seq)
+			return blocks, fmt.Errorf("%w: block %d has other sound in the log", ErrNotAsSigned, b.seq)
 		}
 		p.proven++
 	}
-	p.pending = left
-	return nil
+	return left, nil
 }
 
 // verify checks the proof by each of the server's keys: one of them must hold.
