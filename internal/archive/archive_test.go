@@ -144,6 +144,9 @@ func TestKilledAndResumed(t *testing.T) {
 	if said.Epoch != 1 || said.Seq != 11 || said.End != 11*programme.BlockSamples || said.Tree.Size() != 11 {
 		t.Fatalf("the log goes on at %+v", said)
 	}
+	if want := (space.Tally{Now: 10, Peak: 99, Total: 100}); said.Tally != want {
+		t.Errorf("the tally goes on from %+v, want %+v", said.Tally, want)
+	}
 	g.write(10, 7*programme.PacketSamples, false)
 	g.kill()
 

@@ -2,7 +2,9 @@ package archive
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,6 +73,7 @@ type blockLog struct {
 	began   bool  // epoch is taken: some record names it
 	end     int64 // of the last block, in samples
 	final   bool
+	tally   space.Tally // the last one that a pulse told of
 	scratch []byte
 }
 
@@ -211,6 +214,10 @@ func (l *blockLog) add(b *programme.Block) {
 	l.entries = append(l.entries, entry{seq: b.Seq, offset: l.size})
 	l.epoch, l.began = b.Epoch, true
 	l.end, l.final = b.End(), b.Final
+	if bytes.Contains(b.Pulse, []byte(`"tally"`)) {
+		// A merge patch: what it does not name stays. One that can't be read tells nothing.
+		_ = json.Unmarshal(b.Pulse, &struct{ Tally *space.Tally }{&l.tally})
+	}
 }
 
 // lostLeaf stands for a block that never reached the archive.

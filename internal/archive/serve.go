@@ -44,7 +44,7 @@ func (a *Archive) Resume(id space.ID) (programme.Resume, error) {
 	r.writing = true
 	// A disk that is full must not keep the programme from going on.
 	r.reportLocked("log", r.log.fence(epoch))
-	return programme.Resume{Epoch: epoch, Seq: r.log.next(), End: r.log.end, Tree: r.log.tree.Clone()}, nil
+	return programme.Resume{Epoch: epoch, Seq: r.log.next(), End: r.log.end, Tree: r.log.tree.Clone(), Tally: r.log.tally}, nil
 }
 
 // settle waits until the blocks that came by now are in the log, unless that takes

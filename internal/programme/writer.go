@@ -25,6 +25,8 @@ type Resume struct {
 	Seq   uint64 // the next block's
 	End   int64  // end of the last durable block, in samples
 	Tree  *Tree  // of the durable blocks, Seq of them; nil for a fresh log
+	// Tally is the last one that the log tells of: peak and total go on from it.
+	Tally space.Tally
 }
 
 // WriterOptions configure a Writer.

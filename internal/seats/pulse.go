@@ -16,7 +16,8 @@ const (
 // tally sums what each broadcast node counts.
 type tally struct {
 	space.Tally
-	nodes map[string]Count
+	before int // joins of earlier epochs
+	nodes  map[string]Count
 }
 
 // Count is one broadcast node's word on how many listen: the message on
@@ -35,7 +36,7 @@ func (t *tally) add(n Count, now time.Time) (changed bool) {
 	}
 	n.at = now
 	t.nodes[n.Node] = n
-	sum := space.Tally{Peak: t.Peak}
+	sum := space.Tally{Peak: t.Peak, Total: t.before}
 	for _, n := range t.nodes {
 		if now.Sub(n.at) < tallyGone {
 			sum.Now += n.Now
@@ -48,6 +49,14 @@ func (t *tally) add(n Count, now time.Time) (changed bool) {
 	}
 	t.Tally = sum
 	return true
+}
+
+// CountOn goes on from the tally of an earlier epoch of the programme: its peak and
+// its joins still count, those who listened then come back as new ones.
+func (s *Stage) CountOn(earlier space.Tally) {
+	s.tally.before = earlier.Total
+	s.tally.Peak = max(s.tally.Peak, earlier.Peak)
+	s.tally.Total += earlier.Total
 }
 
 // Pulse returns the stage as the audience sees it. While the doors are open nobody

@@ -175,6 +175,18 @@ func TestTallySumsTheNodesAndForgetsThoseThatAreGone(t *testing.T) {
 	}
 }
 
+func TestTallyGoesOnFromAnEarlierEpoch(t *testing.T) {
+	s := New(space.Space{ID: "s", Phase: space.Live})
+	s.CountOn(space.Tally{Now: 30, Peak: 40, Total: 100})
+	if got, want := s.Pulse(noon).Tally, (space.Tally{Peak: 40, Total: 100}); got != want {
+		t.Errorf("before anybody is back: %+v, want %+v", got, want)
+	}
+	s.Count(Count{Node: "a", Now: 10, Total: 12}, noon)
+	if got, want := s.Pulse(noon).Tally, (space.Tally{Now: 10, Peak: 40, Total: 112}); got != want {
+		t.Errorf("with ten back: %+v, want %+v", got, want)
+	}
+}
+
 func TestEverySequenceOfEventsLeavesAStageThatAddsUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(space.Space{ID: "s", Phase: space.Live})

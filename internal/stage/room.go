@@ -116,6 +116,7 @@ func (r *room) goOnAir(sp space.Space) error {
 	}
 	r.mu.Lock()
 	r.air = air
+	r.state.CountOn(resume.Tally)
 	r.mu.Unlock()
 	r.own.logger.Info("on air", "space", sp.ID, "epoch", resume.Epoch, "block", resume.Seq, "start", air.start)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"hustings/internal/guard"
+	"hustings/internal/seats"
 	"hustings/internal/space"
 	"hustings/internal/stage"
 )
@@ -50,6 +51,14 @@ func (w *Web) offer(rw http.ResponseWriter, r *http.Request, name string, take c
 	in, err := w.seat(r)
 	if err != nil {
 		w.fail(rw, r, err)
+		return
+	}
+	// The stage forgets a space that is over; what is kept does not.
+	if sp, err := w.Desk.Get(r.Context(), in.Space); err != nil {
+		w.fail(rw, r, err)
+		return
+	} else if sp.Phase.Over() {
+		w.fail(rw, r, seats.OverError(sp))
 		return
 	}
 	offer, ok := w.readBody(rw, r, sdpType)

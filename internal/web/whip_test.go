@@ -105,6 +105,9 @@ func TestWHIPRefusals(t *testing.T) {
 	}
 	s.want(s.api("DELETE", "/spaces/"+id+"/invites/"+in.Seat, "", asOwner), 204)
 	s.want(s.ask("POST", base, "offer", ana, sdp), 401, "withdrawn")
+	// Also when the stage has forgotten the space, after a restart say.
+	s.want(s.api("POST", "/spaces/"+id+"/cancel", "", asOwner), 200)
+	s.want(s.ask("POST", base, "offer", bo, sdp), 410, "cancelled")
 }
 
 // refused sends a request to a stage that refuses it.
