@@ -11,6 +11,7 @@ package client
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -115,6 +116,9 @@ func problem(resp *http.Response) error {
 		e.RetryAfter = s
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
+	if strings.HasPrefix(string(body), "Client sent an HTTP request to an HTTPS server") { // as Go's servers say it
+		e.Detail = "this port speaks HTTPS: begin the link with https://"
+	}
 	if err != nil || !strings.Contains(resp.Header.Get("Content-Type"), "json") {
 		return e
 	}
@@ -169,6 +173,9 @@ func temporary(err error) bool {
 func unreachable(server string, err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
+	}
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("cannot reach %s: %w; if its certificate is one of your own, name the file in SSL_CERT_FILE", server, unknown)
 	}
 	return fmt.Errorf("cannot reach %s: %w", server, err)
 }
