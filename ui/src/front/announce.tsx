@@ -85,7 +85,9 @@ function Made({ space }: { space: Space }) {
   const path = encodeURIComponent(space.id);
   return (
     <div class="note" data-kind="good" role="status" data-testid="announced">
-      <strong>{space.title} is announced</strong>
+      <strong>
+        <bdi>{space.title}</bdi> is announced
+      </strong>
       <span>
         Share <a href={`/s/${path}`}>the listeners’ page</a>, and prepare in <a href={`/studio/${path}`}>the studio</a>.
       </span>

@@ -12,7 +12,7 @@ export function SpaceCard({ space, owner }: { space: Space; owner: boolean }) {
         <PhasePill phase={space.phase} />
         {space.tally && space.tally.now > 0 && !over && <span class="soft small">{count(space.tally.now)} listening</span>}
       </div>
-      <h3 class="space-title">
+      <h3 class="space-title" dir="auto">
         <a href={`/s/${path}`}>{space.title}</a>
       </h3>
       <p class="soft small">{whenOf(space)}</p>
@@ -29,6 +29,7 @@ function whenOf(space: Space): string {
   switch (space.phase) {
     case 'scheduled':
       if (!space.starts_at) return 'The time is not announced yet';
+      if (Date.parse(space.starts_at) < Date.now()) return `Any moment now; announced for ${timeOfDay(space.starts_at)}`;
       return space.rescheduled ? `${when(space.starts_at)} (moved)` : when(space.starts_at);
     case 'open':
       return space.starts_at ? `Begins at ${timeOfDay(space.starts_at)}` : 'Begins in a moment';

@@ -2,12 +2,11 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import { PlainPlayer, playsOgg } from '../live/plain.ts';
 import { StreamPlayer, type Player } from '../live/player.ts';
 import { probe } from '../live/sink.ts';
-import { onAir, type Phase, type Pulse, type PulseSeat, type Space } from '../shared/space.ts';
-import { call, Problem } from '../shared/api.ts';
+import { inOrder, onAir, type Phase, type Pulse, type PulseSeat, type Space } from '../shared/space.ts';
 import { soundElement } from '../shared/sound.ts';
 import { RecordingPlayer } from './recording.ts';
 import { replacedStart } from './announced.ts';
-import { watchSpace } from './watch.ts';
+import { SpaceWatch } from './watch.ts';
 import { wordsFor, type Words } from './words.ts';
 
 /** Someone on stage, as the page shows them. */
@@ -15,6 +14,9 @@ export interface Voice extends PulseSeat {
   id: string;
   speaking: boolean;
 }
+
+/** Looks in a row that may fail before the page says so: one may just have been unlucky. */
+const UNLUCKY = 1;
 
 /** What the page knows; the views only read it. */
 export class Listening {
@@ -24,6 +26,11 @@ export class Listening {
   readonly volume = signal(1);
   readonly muted = signal(false);
   private readonly glimpse = signal<Pulse | null>(null);
+  /** Looks at the space that failed in a row. */
+  private readonly failures = signal(0);
+  /** Was there sound since the button was pressed? */
+  private readonly heard = signal(false);
+  private readonly watch: SpaceWatch;
   readonly player: Player;
   /** What takes the player's place after the end. */
   readonly recording = signal<RecordingPlayer | null>(null);
@@ -36,7 +43,18 @@ export class Listening {
     this.player = this.choosePlayer();
     this.learn(initial);
     setInterval(() => (this.now.value = Date.now()), 1000);
-    watchSpace(id, () => this.startsIn.peek(), () => this.needsLook(), (space) => this.learn(space));
+    this.watch = new SpaceWatch(id, {
+      wanted: () => this.needsLook(),
+      startsIn: () => this.startsIn.peek(),
+      waiting: () => this.player.state.peek() === 'waiting',
+      found: (space) => this.learn(space),
+      failed: (inARow) => (this.failures.value = inARow),
+    });
+    effect(() => {
+      const state = this.player.state.value;
+      if (state === 'playing') this.heard.value = true;
+      if (state === 'idle') this.heard.value = false;
+    });
     effect(() => {
       this.audio.volume = this.volume.value;
       this.audio.muted = this.muted.value;
@@ -62,6 +80,14 @@ export class Listening {
     return told === 'ended' && hearing ? 'live' : told;
   });
 
+  private readonly unreached = computed(() => this.failures.value > UNLUCKY);
+
+  /** What is shown is what was known last: there is no connection to tell what is so. */
+  readonly stale = computed(() => {
+    const state = this.player.state.value;
+    return state === 'lost' || (this.unreached.value && (state === 'idle' || state === 'waiting') && !this.recording.value);
+  });
+
   readonly title = computed(() => this.pulse.value?.title ?? this.space.value?.title ?? '');
   readonly startsAt = computed(() => this.pulse.value?.starts_at ?? this.space.value?.starts_at ?? null);
   readonly startsIn = computed(() => (this.startsAt.value ? Date.parse(this.startsAt.value) - this.now.value : null));
@@ -72,8 +98,9 @@ export class Listening {
 
   readonly voices = computed<Voice[]>(() => {
     const pulse = this.recording.value?.pulse.value ?? this.pulse.value;
-    const speaking = new Set(pulse?.speaking ?? []);
-    return Object.entries(pulse?.seats ?? {}).map(([id, seat]) => ({ ...seat, id, speaking: speaking.has(id) && !seat.muted }));
+    const speaking = new Set(this.stale.value ? [] : (pulse?.speaking ?? []));
+    const seats = Object.entries(pulse?.seats ?? {}).map(([id, seat]) => ({ ...seat, id, speaking: speaking.has(id) && !seat.muted }));
+    return inOrder(seats);
   });
 
   readonly words = computed<Words>(() => {
@@ -84,6 +111,9 @@ export class Listening {
       startsIn: this.startsIn.value,
       notice: this.pulse.value?.notice ?? '',
       lostSince: lost ? new Date(lost).toLocaleTimeString() : null,
+      heard: this.heard.value,
+      unreached: this.unreached.value,
+      behind: this.player.behind.value,
       speaking: this.voices.value.some((voice) => voice.speaking),
     });
   });
@@ -95,17 +125,13 @@ export class Listening {
       return;
     }
     this.player.press();
-    // The doors may have opened since this page last looked.
+    // The doors may have opened since this page last looked; from now on it looks more often.
     if (this.player.state.peek() === 'waiting') void this.refresh();
   }
 
   /** Asks for the space now. */
-  async refresh(): Promise<void> {
-    try {
-      this.learn(await call<Space>(`/spaces/${this.id}`));
-    } catch (error) {
-      if (error instanceof Problem && error.status === 404) this.learn(null);
-    }
+  refresh(): Promise<void> {
+    return this.watch.look();
   }
 
   /** Who is on stage, for those who have not pressed the button. Who speaks now would be old news before it is shown. */

@@ -1,4 +1,5 @@
 import { useSignalEffect } from '@preact/signals';
+import { Prose } from '../shared/prose.tsx';
 import { PhasePill } from '../shared/phase.tsx';
 import { Wordmark } from '../shared/wordmark.tsx';
 import { Icon } from '../shared/icons.tsx';
@@ -10,6 +11,9 @@ import { Start } from './start.tsx';
 import { Voices } from './voices.tsx';
 
 type Props = { at: Listening };
+
+/** Characters from which on a title is set smaller, so that the button stays in sight. */
+const LONG = 70;
 
 export function ListenerPage({ at }: Props) {
   useSignalEffect(() => {
@@ -27,10 +31,12 @@ export function ListenerPage({ at }: Props) {
       <main class="event">
         <div class="event-head">
           <div class="row">
-            <PhasePill phase={phase} />
+            <PhasePill phase={phase} stale={at.stale.value} />
             <Tally at={at} />
           </div>
-          <h1 data-testid="title">{at.title.value}</h1>
+          <h1 data-testid="title" dir="auto" data-long={at.title.value.length > LONG || undefined}>
+            {at.title.value}
+          </h1>
           <Start at={at} />
         </div>
         <div class="event-sound">{recording ? <RecordingCard rec={recording} /> : <PlayerCard at={at} />}</div>
@@ -39,7 +45,7 @@ export function ListenerPage({ at }: Props) {
           {description && (
             <section class="stack">
               <h2>About this event</h2>
-              <p class="prose">{description}</p>
+              <Prose text={description} />
             </section>
           )}
           <OtherPlayers at={at} />
@@ -54,11 +60,12 @@ function Tally({ at }: Props) {
   const phase = at.phase.value;
   if (!tally || phase === 'scheduled' || phase === 'cancelled') return null;
   const over = phase === 'ended';
-  if (over && tally.peak === 0) return null;
+  if ((over ? tally.peak : tally.now) === 0) return null;
+  const now = `${count(tally.now)} ${at.stale.value ? 'at last count' : 'listening'}`;
   return (
     <span class="tally soft" data-testid="tally">
       <Icon name="people" size={20} />
-      {over ? `${count(tally.peak)} at its peak` : `${count(tally.now)} listening`}
+      {over ? `${count(tally.peak)} at its peak` : now}
     </span>
   );
 }

@@ -10,7 +10,7 @@ export function PlayerCard({ at }: Props) {
   useSignalEffect(() => tellSystem(at));
   const { headline, detail, button } = at.words.value;
   const state = at.player.state.value;
-  const trouble = state === 'lost' || state === 'failed' || state === 'blocked' || at.phase.value === 'cancelled';
+  const trouble = at.stale.value || state === 'failed' || state === 'blocked' || at.phase.value === 'cancelled';
   return (
     <section class="card player" data-testid="player" data-state={state} data-trouble={trouble || undefined} aria-label="Player">
       <div class="player-say">
@@ -37,7 +37,7 @@ export function PlayerCard({ at }: Props) {
           {button.label}
         </button>
       )}
-      {button?.does === 'stop' && <Volume at={at} />}
+      {button?.does === 'stop' && state !== 'lost' && <Volume at={at} />}
       {at.phase.value === 'cancelled' && (
         <a class="button" href="/">
           See what is on

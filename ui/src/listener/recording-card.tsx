@@ -1,5 +1,6 @@
 import { Icon } from '../shared/icons.tsx';
 import { clock, clockWords } from '../shared/time.ts';
+import { lengthWords } from './words.ts';
 import type { RecordingPlayer } from './recording.ts';
 
 type Props = { rec: RecordingPlayer };
@@ -51,7 +52,7 @@ export function RecordingCard({ rec }: Props) {
 function detail(rec: RecordingPlayer, ready: boolean): string {
   if (!ready) return 'The event has ended. Stay here: the recording appears in a moment.';
   if (rec.state.value === 'failed') return 'It could not be played. Check your connection and press play again, or download it below.';
-  return `The whole event, ${clockWords(rec.length.value)} long.`;
+  return lengthWords(rec.length.value, rec.beginning.value);
 }
 
 function Position({ rec }: Props) {

@@ -29,14 +29,19 @@ export class RecordingPlayer {
   readonly length = signal(0);
   readonly speed = signal(1);
   readonly state = signal<Extract<PlayerState, 'idle' | 'buffering' | 'playing' | 'failed'>>('idle');
+  /** Where the event went live, in seconds: there it begins to play. What was before is there too, by its chapter. */
+  readonly beginning = computed(() => this.info.value?.pulses.find((moment) => moment.pulse.phase === 'live')?.start ?? 0);
   private readonly audio = soundElement('recording-sound');
+  /** Where to go as soon as the element knows the recording; null when it is there. */
+  private wanted: number | null = null;
   private readonly base: string;
 
   constructor(id: string) {
     this.base = `/recordings/${encodeURIComponent(id)}`;
     const { audio } = this;
     audio.preload = 'metadata';
-    audio.addEventListener('timeupdate', () => (this.position.value = audio.currentTime));
+    audio.addEventListener('timeupdate', () => this.wanted === null && (this.position.value = audio.currentTime));
+    audio.addEventListener('loadedmetadata', () => this.arrive());
     audio.addEventListener('durationchange', () => this.measured());
     audio.addEventListener('playing', () => (this.state.value = 'playing'));
     audio.addEventListener('waiting', () => (this.state.value = 'buffering'));
@@ -54,6 +59,7 @@ export class RecordingPlayer {
   toggle(): void {
     if (this.state.peek() === 'failed') {
       this.state.value = 'idle';
+      this.wanted = this.position.peek();
       this.audio.load();
     }
     if (this.audio.paused) void this.audio.play().catch(() => (this.state.value = 'failed'));
@@ -62,8 +68,9 @@ export class RecordingPlayer {
 
   seek(seconds: number): void {
     const to = Math.min(Math.max(0, seconds), this.length.peek() || seconds);
-    this.audio.currentTime = to;
     this.position.value = to;
+    this.wanted = to;
+    if (this.audio.readyState >= HTMLMediaElement.HAVE_METADATA) this.arrive();
   }
 
   skip(seconds: number): void {
@@ -86,6 +93,13 @@ export class RecordingPlayer {
     return this.info.value?.pulses.findLast((moment) => moment.start <= at)?.pulse ?? null;
   });
 
+  private arrive(): void {
+    if (this.wanted !== null) this.audio.currentTime = this.wanted;
+    this.wanted = null;
+    // A reload forgets the speed.
+    this.audio.playbackRate = this.speed.peek();
+  }
+
   private measured(): void {
     if (Number.isFinite(this.audio.duration)) this.length.value = this.audio.duration;
   }
@@ -105,6 +119,7 @@ export class RecordingPlayer {
       pulses: unroll(told.timeline ?? []),
     };
     this.length.value ||= told.length;
+    this.seek(this.beginning.peek());
     const mp4 = this.audio.canPlayType('audio/mp4; codecs="opus"') !== '';
     this.audio.src = mp4 ? this.files.mp4 : this.files.ogg;
   }

@@ -13,7 +13,7 @@ export function Start({ at }: Props) {
   if (phase === 'ended' && space?.ended_at) {
     return <p class="soft" data-testid="when">Held on {day(space.started_at ?? space.ended_at)}</p>;
   }
-  return space?.started_at ? <p class="soft" data-testid="when">On air since {timeOfDay(space.started_at)}</p> : null;
+  return space?.started_at ? <p class="soft" data-testid="when">{at.stale.value ? 'It went on air at' : 'On air since'} {timeOfDay(space.started_at)}</p> : null;
 }
 
 function ToCome({ at, starts }: Props & { starts: string | null }) {
@@ -53,14 +53,14 @@ function Remaining({ at }: Props) {
   if (!parts) return null;
   const cells: [number, string][] = [
     [parts.days, parts.days === 1 ? 'day' : 'days'],
-    [parts.hours, 'hours'],
+    [parts.hours, parts.hours === 1 ? 'hour' : 'hours'],
     [parts.minutes, 'min'],
     [parts.seconds, 'sec'],
   ];
   return (
     <div class="countdown" role="timer" aria-live="off" aria-label={`Starts in ${countdownWords(parts)}`} data-testid="countdown">
       {cells
-        .filter((_cell, i) => i > 0 || parts.days > 0)
+        .filter((_cell, i) => i > 1 || cells.slice(0, i + 1).some(([n]) => n > 0))
         .map(([n, unit]) => (
           <span class="countdown-cell" key={unit} aria-hidden="true">
             <b>{String(n).padStart(2, '0')}</b>

@@ -1,5 +1,6 @@
 import type { PlayerState } from '../live/player.ts';
 import type { Phase } from '../shared/space.ts';
+import { clockWords } from '../shared/time.ts';
 
 /** All that decides which words the page shows. */
 export interface Situation {
@@ -11,6 +12,12 @@ export interface Situation {
   notice: string;
   /** When the connection was lost, as a time of day; null while there is one. */
   lostSince: string | null;
+  /** Was there sound before the connection was lost? */
+  heard: boolean;
+  /** The server does not answer a page that has no stream; what it shows may be old. */
+  unreached: boolean;
+  /** Seconds that the sound is behind the stage; null when that is not known. */
+  behind: number | null;
   /** Has someone been heard in the last moments? */
   speaking: boolean;
 }
@@ -52,15 +59,36 @@ function trouble(now: Situation): Words | null {
         detail: 'Press the button once more to hear it.',
         button: { label: 'Turn the sound on', does: 'listen' },
       };
+    case 'idle':
+    case 'waiting':
+      return now.unreached ? unreached(now) : null;
     case 'lost':
-      return {
-        headline: 'Connection lost',
-        detail: `No sound since ${now.lostSince ?? 'a moment ago'}. This page reconnects by itself. If it takes long, check your internet connection.`,
-        button: STOP,
-      };
+      return now.heard ? cutOff(now) : notYet;
     default:
       return null;
   }
+}
+
+const notYet: Words = {
+  headline: 'No connection yet',
+  detail: 'The sound can’t be reached right now. This page tries again by itself. If it takes long, check your internet connection.',
+  button: STOP,
+};
+
+const cutOff = (now: Situation): Words => ({
+  headline: 'Connection lost',
+  detail: `No sound since ${now.lostSince ?? 'a moment ago'}. This page reconnects by itself. If it takes long, check your internet connection.`,
+  button: STOP,
+});
+
+/** Pressed or not, that stays so; the page comes back by itself. */
+function unreached(now: Situation): Words {
+  const usual = now.phase === 'scheduled' ? beforeDoors(now) : onAir(now);
+  return {
+    headline: 'No connection',
+    detail: 'The server can’t be reached right now, so what is shown here may be old. This page tries again by itself.',
+    button: usual.button,
+  };
 }
 
 function beforeDoors(now: Situation): Words {
@@ -112,6 +140,25 @@ function heard(now: Situation): Pick<Words, 'headline' | 'detail'> {
   if (now.notice) return { headline: 'A short pause', detail: now.notice };
   return {
     headline: 'You’re listening live',
-    detail: now.speaking ? 'The sound is about a second and a half behind the stage.' : 'It is quiet on stage right now. Nothing is wrong on your side.',
+    detail: now.speaking ? `The sound is ${behindWords(now.behind)} behind the stage.` : 'It is quiet on stage right now. Nothing is wrong on your side.',
   };
+}
+
+/** How far behind, no finer than it can be told without changing all the time. */
+function behindWords(seconds: number | null): string {
+  if (seconds === null) return 'a little';
+  if (seconds < 3) return 'a second or two';
+  return seconds < 7 ? 'a few seconds' : `about ${Math.round(seconds / 5) * 5} seconds`;
+}
+
+/** How long a recording is, and what of it comes before the event itself; both in seconds. */
+export function lengthWords(length: number, beginning: number): string {
+  const whole = length < 60 ? 'The whole event, less than a minute long.' : `The whole event, ${roughly(length)} long.`;
+  return beginning < 5 ? whole : `${whole} It starts where the event went live.`;
+}
+
+/** A length to the minute. */
+function roughly(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  return clockWords(minutes * 60);
 }

@@ -22,6 +22,8 @@ export class PlainPlayer implements Player {
   readonly state = signal<PlayerState>('idle');
   readonly pulse = signal<Pulse | null>(null);
   readonly lostSince = signal<number | null>(null);
+  /** The element tells nothing of what it keeps back. */
+  readonly behind = signal<number | null>(null);
 
   private pressed = false;
   private poll = 0;

@@ -3,6 +3,7 @@ import { backoff, pause } from '../shared/backoff.ts';
 import type { Pulse } from '../shared/space.ts';
 import { onAir } from '../shared/space.ts';
 import type { Box } from './boxes.ts';
+import { Edge } from './edge.ts';
 import { decodeTime, readPulse } from './fragment.ts';
 import { PulseQueue } from './pulses.ts';
 import { Sink, type Feed } from './sink.ts';
@@ -27,6 +28,8 @@ export interface Player {
   readonly pulse: Signal<Pulse | null>;
   /** When the connection was lost, in ms since 1970; null while there is one. */
   readonly lostSince: Signal<number | null>;
+  /** Seconds that the sound is behind the stage, to the half; null when that is not known. */
+  readonly behind: Signal<number | null>;
   /** Must be called from a press: browsers start sound for nothing else. */
   press(): void;
   stop(): void;
@@ -42,11 +45,13 @@ export class StreamPlayer implements Player {
   readonly state = signal<PlayerState>('idle');
   readonly pulse = signal<Pulse | null>(null);
   readonly lostSince = signal<number | null>(null);
+  readonly behind = signal<number | null>(null);
 
   private sink: Sink | null = null;
   private session: AbortController | null = null;
   private ticker = 0;
   private readonly pulses = new PulseQueue();
+  private readonly edge = new Edge();
   private connected = false;
   private finished = false;
   private wake: () => void = () => {};
@@ -136,6 +141,7 @@ export class StreamPlayer implements Player {
     this.lostSince.value = null;
     this.headBoxes = [];
     this.pulses.restart();
+    this.edge.restart();
   }
 
   /** True once nothing more will come on this stream. */
@@ -175,8 +181,13 @@ export class StreamPlayer implements Player {
       this.moof = box;
     } else if (box.type === 'mdat' && this.moof) {
       const start = decodeTime(this.moof);
-      if (start !== null) this.sink?.fragment(start, this.moof.bytes, box.bytes);
+      if (start !== null) {
+        this.edge.came(performance.now() / 1000, start);
+        this.sink?.fragment(start, this.moof.bytes, box.bytes);
+      }
       this.moof = null;
+      // In a tab behind others the ticker may sleep for a minute; the stream does not.
+      this.look();
     }
   }
 
@@ -194,6 +205,8 @@ export class StreamPlayer implements Player {
     const now = this.state.peek();
     if (now === 'waiting' || (now === 'blocked' && audio.paused)) return;
     this.state.value = this.derive(sink);
+    const behind = sink.flowing ? this.edge.behind(performance.now() / 1000, audio.currentTime) : null;
+    this.behind.value = behind === null ? null : Math.round(behind * 2) / 2;
   }
 
   private derive(sink: Sink): PlayerState {

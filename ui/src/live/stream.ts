@@ -1,3 +1,4 @@
+import { retryAfter } from '../shared/api.ts';
 import { type Box, BoxSplitter } from './boxes.ts';
 
 /** How reading the stream came to its end. */
@@ -27,7 +28,7 @@ export async function readStream(
     const response = await fetch(url, { signal: connection.signal, cache: 'no-store' });
     if (!response.ok || !response.body) {
       connection.abort();
-      return { kind: 'refused', status: response.status, retryAfter: seconds(response.headers.get('Retry-After')) };
+      return { kind: 'refused', status: response.status, retryAfter: retryAfter(response) };
     }
     opened();
     const splitter = new BoxSplitter();
@@ -47,9 +48,4 @@ export async function readStream(
     clearTimeout(watchdog);
     signal.removeEventListener('abort', stop);
   }
-}
-
-function seconds(retryAfter: string | null): number | null {
-  const value = Number(retryAfter);
-  return retryAfter && Number.isFinite(value) && value >= 0 ? value : null;
 }

@@ -6,6 +6,8 @@ export class Problem extends Error {
     readonly detail: string,
     /** Open points of a checklist, where the refusal has any. */
     readonly points: string[] = [],
+    /** Seconds that the server asks to wait before the next try; null when it says nothing. */
+    readonly retryAfter: number | null = null,
   ) {
     super(detail);
   }
@@ -41,10 +43,17 @@ export async function problemOf(response: Response): Promise<Problem> {
   const fallback = `The server answered with status ${response.status}. Try again in a moment.`;
   try {
     const body = (await response.json()) as { detail?: string; title?: string; errors?: unknown[] };
-    return new Problem(response.status, body.detail ?? body.title ?? fallback, pointsOf(body.errors));
+    return new Problem(response.status, body.detail ?? body.title ?? fallback, pointsOf(body.errors), retryAfter(response));
   } catch {
-    return new Problem(response.status, fallback);
+    return new Problem(response.status, fallback, [], retryAfter(response));
   }
+}
+
+/** The seconds of a Retry-After header; null when there are none. */
+export function retryAfter(response: Response): number | null {
+  const text = response.headers.get('Retry-After');
+  const value = Number(text);
+  return text && Number.isFinite(value) && value >= 0 ? value : null;
 }
 
 function pointsOf(errors: unknown[] | undefined): string[] {

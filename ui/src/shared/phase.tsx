@@ -8,11 +8,11 @@ const LABELS: Record<Phase, string> = {
   cancelled: 'Cancelled',
 };
 
-/** Where a space stands, in a word. */
-export function PhasePill({ phase }: { phase: Phase }) {
+/** Where a space stands, in a word; `stale` when that is only what was known last. */
+export function PhasePill({ phase, stale = false }: { phase: Phase; stale?: boolean }) {
   return (
-    <span class="pill" data-phase={phase} data-testid="phase">
-      {LABELS[phase]}
+    <span class="pill" data-phase={stale ? undefined : phase} data-stale={stale || undefined} data-testid="phase">
+      {stale ? `Last known: ${LABELS[phase].toLowerCase()}` : LABELS[phase]}
     </span>
   );
 }

@@ -57,6 +57,14 @@ export const moderates = (role: Role): boolean => role === 'host' || role === 'c
 const ROLES: Record<Role, string> = { host: 'Host', cohost: 'Co-host', speaker: 'Speaker', caller: 'Caller' };
 export const roleName = (role: Role): string => ROLES[role];
 
+const RANK: Record<Role, number> = { host: 0, cohost: 1, speaker: 2, caller: 3 };
+
+/** Seats in the order in which every page shows them: hosts first, then by name. */
+export function inOrder<T extends { id: string; name: string; role: Role }>(seats: readonly T[]): T[] {
+  const { compare } = new Intl.Collator('en', { numeric: true });
+  return [...seats].sort((a, b) => RANK[a.role] - RANK[b.role] || compare(a.name, b.name) || compare(a.id, b.id));
+}
+
 /** A space's id from a page's path: /s/{id} or /studio/{id}. */
 export function idFromPath(path: string): string {
   return decodeURIComponent(path.split('/')[2] ?? '');

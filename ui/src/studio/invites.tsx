@@ -88,7 +88,7 @@ function InviteLine({ invite, revoke }: { invite: Invite; revoke: () => Promise<
   return (
     <li class="invite" data-testid="invite-line" data-url={invite.url} data-seat={invite.seat}>
       <span class="seat-name">
-        <b>{invite.name}</b>
+        <b dir="auto">{invite.name}</b>
         <span class="soft small">{roleName(invite.role)}</span>
       </span>
       <span class="row">

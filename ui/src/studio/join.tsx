@@ -36,7 +36,9 @@ function JoinButton({ room }: Props) {
   return (
     <div class="row spread">
       <div>
-        <h2>{room.me.name}, you are not on stage</h2>
+        <h2>
+          <bdi>{room.me.name}</bdi>, you are not on stage
+        </h2>
         <p class="soft small" id="join-hint">
           {ready ? 'The others hear you as soon as you join.' : 'Turn on your microphone below, then join.'}
         </p>

@@ -6,6 +6,9 @@ import { Link, type LinkOptions } from './link.ts';
 /** Where a kept connection stands. */
 export type KeptState = 'off' | 'connecting' | 'up' | 'shaky' | 'lost' | 'refused';
 
+/** Milliseconds of the longest pause between two tries: few are on a stage, and all wait for them. */
+const PAUSE = 3_000;
+
 /** Refusals that trying again does not change: bad token, no seat for it, no such space, over. */
 const FINAL = [400, 401, 403, 404, 409, 410, 415, 422];
 
@@ -16,6 +19,7 @@ export class KeptLink {
   /** Why the server refused, for the state "refused"; what failed last, for "lost". */
   readonly problem = signal<Problem | null>(null);
   private session: AbortController | null = null;
+  private hurry = false;
 
   /** `options` is asked before each try, and may wait for what must come first. */
   constructor(private readonly options: () => Promise<Omit<LinkOptions, 'onShaky'>>) {}
@@ -39,6 +43,7 @@ export class KeptLink {
 
   /** Makes a new link at once: this one leads nowhere, as the stage says. */
   renew(): void {
+    this.hurry = true;
     this.link.peek()?.close(false);
   }
 
@@ -59,7 +64,8 @@ export class KeptLink {
       }
       if (signal.aborted) return;
       this.state.value = 'lost';
-      await pause(backoff(tries), signal).catch(() => {});
+      if (!this.hurry) await pause(backoff(tries, Math.random, 400, PAUSE), signal).catch(() => {});
+      this.hurry = false;
     }
   }
 

@@ -12,8 +12,8 @@ export interface LinkOptions {
   /** The WHIP or WHEP address. */
   url: string;
   token: string;
-  /** What to send; without it the link receives. */
-  track?: MediaStreamTrack;
+  /** What to send, or null for silence until there is a microphone; without it the link receives. */
+  track?: MediaStreamTrack | null;
   /** Told when the way is shaky (and a restart under way), and when it is well again. */
   onShaky: (shaky: boolean) => void;
 }
@@ -61,7 +61,8 @@ export class Link {
 
   /** Sends another track from now on, or none, without a new connection. */
   async replaceTrack(track: MediaStreamTrack | null): Promise<void> {
-    await this.pc.getSenders()[0]?.replaceTrack(track);
+    // A connection that is closed meanwhile takes none; the next one begins with it.
+    await this.pc.getSenders()[0]?.replaceTrack(track).catch(() => {});
   }
 
   /** Leaves. The server is told, even while the page goes away, unless it was the server who ended it. */
@@ -77,7 +78,7 @@ export class Link {
 
   private async negotiate(signal: AbortSignal): Promise<void> {
     const { track, url } = this.options;
-    const transceiver = this.pc.addTransceiver(track ?? 'audio', { direction: track ? 'sendonly' : 'recvonly' });
+    const transceiver = this.pc.addTransceiver(track ?? 'audio', { direction: track === undefined ? 'recvonly' : 'sendonly' });
     preferRed(transceiver);
     await this.setOffer(await this.pc.createOffer());
     const response = await this.request(url, 'POST', 'application/sdp', this.pc.localDescription?.sdp ?? '', {}, signal);
@@ -196,8 +197,14 @@ const noWay = () =>
 
 /** Opus with redundancy first (RFC 2198), which hides most losses, then plain Opus, and nothing else. */
 function preferRed(transceiver: RTCRtpTransceiver): void {
-  const known = RTCRtpReceiver.getCapabilities('audio')?.codecs ?? [];
+  // Not every browser has these, or RED; then its own order will do.
+  const known = RTCRtpReceiver.getCapabilities?.('audio')?.codecs ?? [];
   const of = (type: string) => known.filter((codec) => codec.mimeType.toLowerCase() === type);
-  const wanted = [...of('audio/red'), ...of('audio/opus')];
-  if (wanted.length > 0 && 'setCodecPreferences' in transceiver) transceiver.setCodecPreferences(wanted);
+  const [red, opus] = [of('audio/red'), of('audio/opus')];
+  if (opus.length === 0 || !('setCodecPreferences' in transceiver)) return;
+  try {
+    transceiver.setCodecPreferences([...red, ...opus]);
+  } catch {
+    transceiver.setCodecPreferences([]);
+  }
 }

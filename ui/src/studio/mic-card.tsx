@@ -26,7 +26,7 @@ export function MicCard({ room }: Props) {
         </div>
       )}
       {mic.stream.value ? <Chosen room={room} /> : !trouble && <TurnOn room={room} />}
-      {trouble && mic.devices.value.length > 1 && <Devices room={room} />}
+      {trouble && !mic.stream.value && mic.devices.value.length > 1 && <Devices room={room} />}
     </section>
   );
 }

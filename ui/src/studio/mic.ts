@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 
 /** What stands between a person and their microphone. */
-export type MicTrouble = 'insecure' | 'refused' | 'none' | 'busy' | 'unplugged' | 'other';
+export type MicTrouble = 'insecure' | 'refused' | 'none' | 'busy' | 'unplugged' | 'paused' | 'other';
 
 /** Processing that browsers offer; on for speech in rooms, off for good microphones and music. */
 export interface Processing {
@@ -34,27 +34,36 @@ export class Microphone {
 
   private context: AudioContext | null = null;
   private unplug: () => void = () => {};
-  private metering = 0;
+  private unmeter: () => void = () => {};
+  /** Counts openings: what an older one brings, after a newer one was asked for, is let go at once. */
+  private turn = 0;
 
   constructor(private readonly media: MediaDevices | undefined = navigator.mediaDevices) {
     this.deviceId.value = localStorage.getItem(CHOICE) ?? '';
     media?.addEventListener('devicechange', () => void this.list());
   }
 
-  /** Asks for the microphone; again after a change of device or processing. */
+  /**
+   * Asks for the microphone; again after a change of device or processing. The old
+   * stream goes on until the new one is there, so that who is on stage stays heard.
+   */
   async open(): Promise<void> {
     if (!this.media) {
       this.trouble.value = 'insecure';
       return;
     }
-    this.close();
+    const turn = ++this.turn;
     try {
-      const stream = await this.media.getUserMedia({ audio: this.constraints() });
+      const stream = await this.ask(this.media);
+      if (turn !== this.turn) {
+        halt(stream);
+        return;
+      }
       this.trouble.value = null;
       this.take(stream);
       await this.list();
     } catch (error) {
-      this.trouble.value = troubleOf(error);
+      if (turn === this.turn) this.failed(error);
     }
   }
 
@@ -71,30 +80,61 @@ export class Microphone {
 
   /** Lets go of the microphone, and its light goes out. */
   close(): void {
-    clearInterval(this.metering);
+    this.turn++;
     this.unplug();
-    this.stream.peek()?.getTracks().forEach((track) => track.stop());
+    this.unmeter();
+    halt(this.stream.peek());
     this.stream.value = null;
     this.level.value = -100;
     this.recent.value = -100;
   }
 
-  private constraints(): MediaTrackConstraints {
+  private async ask(media: MediaDevices): Promise<MediaStream> {
     const device = this.deviceId.peek();
-    // "ideal": a microphone that was chosen once and is gone gives way to the usual one.
-    return { ...this.processing.peek(), channelCount: 1, ...(device && { deviceId: { ideal: device } }) };
+    const usual: MediaTrackConstraints = { ...this.processing.peek(), channelCount: 1 };
+    try {
+      // "exact", since browsers may pass over an "ideal" device in favour of the one they like.
+      return await media.getUserMedia({ audio: device ? { ...usual, deviceId: { exact: device } } : usual });
+    } catch (error) {
+      const trouble = troubleOf(error);
+      // A microphone that was chosen once and is gone gives way to the usual one.
+      if (device && trouble === 'none') return media.getUserMedia({ audio: usual });
+      // Some devices give one microphone at a time.
+      if (trouble !== 'busy' || !this.stream.peek()) throw error;
+      halt(this.stream.peek());
+      this.stream.value = null;
+      return media.getUserMedia({ audio: device ? { ...usual, deviceId: { exact: device } } : usual });
+    }
+  }
+
+  /** What was there before goes on, if it still does, and is what the choice shows. */
+  private failed(error: unknown): void {
+    this.trouble.value = troubleOf(error);
+    const track = this.stream.peek()?.getAudioTracks()[0];
+    if (track) this.deviceId.value = track.getSettings().deviceId ?? '';
+    else this.close();
   }
 
   private take(stream: MediaStream): void {
     const track = stream.getAudioTracks()[0];
-    const ended = () => {
+    const old = this.stream.peek();
+    this.unplug();
+    const listening = new AbortController();
+    const on = (event: string, act: () => void) => track?.addEventListener(event, act, { signal: listening.signal });
+    on('ended', () => {
       this.close();
       this.trouble.value = 'unplugged';
-    };
-    track?.addEventListener('ended', ended);
-    this.unplug = () => track?.removeEventListener('ended', ended);
+    });
+    // A phone call, say, or the microphone's own switch: the system sends silence.
+    on('mute', () => (this.trouble.value = 'paused'));
+    on('unmute', () => {
+      void this.context?.resume();
+      if (this.trouble.peek() === 'paused') this.trouble.value = null;
+    });
+    this.unplug = () => listening.abort();
     this.deviceId.value = track?.getSettings().deviceId ?? this.deviceId.peek();
     this.stream.value = stream;
+    halt(old);
     this.meter(stream);
   }
 
@@ -106,6 +146,7 @@ export class Microphone {
   }
 
   private meter(stream: MediaStream): void {
+    this.unmeter();
     this.context ??= new AudioContext();
     void this.context.resume();
     const analyser = this.context.createAnalyser();
@@ -113,13 +154,21 @@ export class Microphone {
     const source = this.context.createMediaStreamSource(stream);
     source.connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
-    this.metering = window.setInterval(() => {
+    const metering = setInterval(() => {
       analyser.getFloatTimeDomainData(samples);
       const level = dBFS(samples);
       this.level.value = level;
       this.recent.value = Math.max(level, this.recent.peek() - FALL);
     }, 66);
+    this.unmeter = () => {
+      clearInterval(metering);
+      source.disconnect();
+    };
   }
+}
+
+function halt(stream: MediaStream | null): void {
+  stream?.getTracks().forEach((track) => track.stop());
 }
 
 /** Loudness of samples by their power, in dB of full scale; -100 for silence. */

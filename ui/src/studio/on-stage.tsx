@@ -2,7 +2,7 @@ import { computed } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
 import { Icon } from '../shared/icons.tsx';
 import { Face } from '../shared/person.tsx';
-import { roleName, type Seat } from '../shared/space.ts';
+import { inOrder, roleName, type Seat } from '../shared/space.ts';
 import { Meter } from './meter.tsx';
 import type { Room } from './model.ts';
 
@@ -11,7 +11,7 @@ type Props = { room: Room };
 /** Who is on stage, how loud, and for hosts: mute and remove. */
 export function OnStage({ room }: Props) {
   const stage = room.socket.state.value;
-  const seats = stage?.seats ?? [];
+  const seats = inOrder(stage?.seats ?? []);
   return (
     <section class="card" aria-label="On stage" data-testid="on-stage">
       <h2>On stage</h2>
@@ -40,7 +40,7 @@ function SeatLine({ room, seat, own, speaking }: Props & { seat: Seat; own: bool
       <Face name={seat.name} />
       <span class="seat-name">
         <b>
-          {seat.name}
+          <bdi>{seat.name}</bdi>
           {own && ' (you)'}
         </b>
         <span class="soft small">

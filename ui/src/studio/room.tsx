@@ -26,7 +26,7 @@ export function RoomView({ room }: Props) {
           <PhasePill phase={phase} />
           <Figures room={room} />
         </div>
-        <h1 class="room-title" data-testid="title">{room.title.value}</h1>
+        <h1 class="room-title" data-testid="title" dir="auto">{room.title.value}</h1>
         {phase === 'scheduled' && <p class="soft">{room.startsAt.value ? when(room.startsAt.value) : 'The time is not announced yet'}</p>}
       </div>
       <OnAir room={room} />

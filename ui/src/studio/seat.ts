@@ -1,11 +1,10 @@
 import { computed, effect, signal } from '@preact/signals';
 import { soundElement } from '../shared/sound.ts';
+import { Belief } from './belief.ts';
 import { KeptLink } from './keep.ts';
+import type { Link } from './link.ts';
 import type { Microphone } from './mic.ts';
 import type { StageSocket } from './socket.ts';
-
-/** Milliseconds that the stage may take to notice a new connection. */
-const NOTICE = 4_000;
 
 /** Milliseconds in which the stage may still tell what was so before a mute was asked for. */
 const SETTLE = 2_500;
@@ -27,9 +26,12 @@ export class OwnSeat {
   readonly unheard = signal(false);
   readonly speaker = soundElement('others-sound');
 
+  /** What is sent, and the stream that it was cloned from. */
   private track: MediaStreamTrack | null = null;
+  private source: MediaStream | null = null;
   private askedAt = -Infinity;
   private doubt = 0;
+  private readonly belief = new Belief();
 
   /** This seat as the stage sees it. */
   private readonly own = computed(() => {
@@ -49,14 +51,14 @@ export class OwnSeat {
     this.out = new KeptLink(async () => {
       // The newest page of a seat keeps it: so the page comes first, then the microphone.
       await this.socket.renew();
-      return { url: `${base}/whip`, token, track: this.freshTrack() };
+      return { url: `${base}/whip`, token, track: this.outgoing() };
     });
     this.in = new KeptLink(async () => ({ url: `${base}/whep`, token }));
     this.speaker.autoplay = true;
     effect(() => this.hear());
     effect(() => this.follow());
     effect(() => this.believe());
-    effect(() => this.swap(this.mic.stream.value));
+    effect(() => this.send(this.out.link.value, this.mic.stream.value));
     effect(() => {
       if (this.socket.dismissed.value) this.leave(false);
     });
@@ -78,6 +80,7 @@ export class OwnSeat {
     this.in.stop(tell);
     this.track?.stop();
     this.track = null;
+    this.source = null;
     this.mutedByHost.value = false;
   }
 
@@ -112,12 +115,14 @@ export class OwnSeat {
    */
   private believe(): void {
     clearTimeout(this.doubt);
-    const own = this.own.value;
-    if (this.out.state.value !== 'up' || !this.socket.connected.value || own?.connected) return;
+    const told = this.socket.connected.value ? (this.own.value?.connected ?? false) : null;
+    const link = this.out.state.value === 'up' ? this.out.link.value : null;
+    const patience = this.belief.hear(link, told);
+    if (patience === null) return;
     this.doubt = window.setTimeout(() => {
       this.out.renew();
       this.in.renew();
-    }, NOTICE);
+    }, patience);
   }
 
   private apply(muted: boolean): void {
@@ -125,19 +130,22 @@ export class OwnSeat {
     if (this.track) this.track.enabled = !muted;
   }
 
-  /** A clone, so that the meter goes on while this one is silent. */
-  private freshTrack(): MediaStreamTrack | undefined {
-    this.track?.stop();
-    this.track = this.mic.stream.peek()?.getAudioTracks()[0]?.clone() ?? null;
-    if (this.track) this.track.enabled = !this.muted.peek();
-    return this.track ?? undefined;
+  /** What is to be sent: a clone, so that the meter goes on while this one is silent. */
+  private outgoing(): MediaStreamTrack | null {
+    const stream = this.mic.stream.peek();
+    if (stream !== this.source) {
+      this.track?.stop();
+      this.source = stream;
+      this.track = stream?.getAudioTracks()[0]?.clone() ?? null;
+      if (this.track) this.track.enabled = !this.muted.peek();
+    }
+    return this.track;
   }
 
-  /** Another microphone goes on over the same connection. */
-  private swap(stream: MediaStream | null): void {
+  /** Another microphone goes on over the same connection, also if it came while that was being made. */
+  private send(link: Link | null, stream: MediaStream | null): void {
     if (!this.joined.peek()) return;
-    const link = this.out.link.peek();
-    void link?.replaceTrack(stream ? (this.freshTrack() ?? null) : null);
+    if (stream || this.source) void link?.replaceTrack(this.outgoing());
   }
 
   private hear(): void {

@@ -26,6 +26,9 @@ export interface Dismissal {
   detail: string;
 }
 
+/** The longest pause between two tries, in ms: what is seen of the stage is old meanwhile. */
+const PAUSE = 2_000;
+
 /** How long a new socket may take before one goes on without it, in ms. */
 const PATIENCE = 4_000;
 
@@ -112,6 +115,6 @@ export class StageSocket {
   private lost(): void {
     this.connected.value = false;
     this.levels.value = {};
-    this.retry = window.setTimeout(() => this.open(), backoff(this.tries++));
+    this.retry = window.setTimeout(() => this.open(), backoff(this.tries++, Math.random, 400, PAUSE));
   }
 }

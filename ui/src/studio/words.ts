@@ -45,6 +45,8 @@ export function micWords(trouble: MicTrouble): Say {
       return { title: 'The microphone is in use', detail: 'Another program holds it. Close that program, then try again.' };
     case 'unplugged':
       return { title: 'The microphone is gone', detail: 'It was unplugged or turned off, and nobody hears you. Plug it in again or choose another one.' };
+    case 'paused':
+      return { title: 'The microphone is paused', detail: 'A call or another program holds it, or it is switched off in the system, and nobody hears you. It goes on by itself after that.' };
     case 'other':
       return { title: 'The microphone did not start', detail: 'Try again, or choose another one.' };
   }
