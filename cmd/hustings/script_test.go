@@ -44,9 +44,14 @@ import (
 //	lasts FILE MIN MAX         its length in seconds (needs ffmpeg)
 //	part HEARD WHOLE           the Opus packets of one Ogg file are a run of the other's
 //	exits CODE PROGRAM...      runs it; its standard error is in the file stderr
+//	authority                  starts an ACME authority at $ACME, which the program trusts
+//	trusted NAME               waits until the server has a certificate of it for the name
 //	certificate CERT KEY       writes a certificate for 127.0.0.1
 //	report FILE FIELD MIN MAX  bounds of a number in a report of `hustings listen`
 func TestMain(m *testing.M) {
+	// The ACME authority of a script neither dawdles nor plays tricks.
+	os.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	os.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
 	testscript.Main(m, map[string]func(){"hustings": main})
 }
 
@@ -62,6 +67,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveCmd, "demo": demoCmd, "says": says, "kill9": kill, "terminate": terminate, "interrupt": interrupt, "hang": hang,
 			"http": request, "until": until, "keep": keep, "exits": exits, "certificate": certificate,
+			"authority": authority, "trusted": trusted,
 			"tone": writeTone, "hears": hears, "loud": loud, "alpn": alpn, "lasts": lasts, "part": part, "report": report,
 		},
 	})
@@ -72,6 +78,7 @@ type server struct {
 	cmd  *exec.Cmd
 	done chan error
 	http *http.Client
+	acme *acme // nil until the script starts one
 }
 
 type serverKey struct{}

@@ -14,6 +14,7 @@ type serveCommand struct {
 	Listen string `env:"HUSTINGS_LISTEN" placeholder:"ADDR" help:"HOST:PORT to serve on; no host is every address of this machine, port 0 any that is free. Default: :8080, or :443 with HTTPS."`
 
 	Domain    string `env:"HUSTINGS_DOMAIN" group:"HTTPS" placeholder:"NAME" help:"Serve HTTPS for this name, with a certificate that is fetched and renewed by itself. Port 443 of the name has to lead here."`
+	ACME      string `name:"acme-directory" env:"HUSTINGS_ACME_DIRECTORY" group:"HTTPS" placeholder:"URL" help:"Authority to fetch it from, by the address of its ACME directory. Default: Let's Encrypt."`
 	TLSCert   string `name:"tls-cert" env:"HUSTINGS_TLS_CERT" group:"HTTPS" placeholder:"FILE" help:"Serve HTTPS with this certificate (PEM, with its chain). It is read again when it changes."`
 	TLSKey    string `name:"tls-key" env:"HUSTINGS_TLS_KEY" group:"HTTPS" placeholder:"FILE" help:"Its private key."`
 	PublicURL string `name:"public-url" env:"HUSTINGS_PUBLIC_URL" group:"HTTPS" placeholder:"URL" help:"Where people reach this server, if a proxy stands before it: https://talk.example.org."`
@@ -49,7 +50,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	n, err := node.New(node.Options{
 		Data: c.Data, Listen: c.address(), PublicURL: c.PublicURL,
-		Domain: c.Domain, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Domain: c.Domain, ACME: c.ACME, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		WebRTCUDP: c.WebRTCUDP, PublicIPs: c.PublicIPs,
 		Database: c.Database, Recordings: c.Recordings, NATS: c.NATS, NATSCredentials: c.NATSCreds,
 		OwnerToken: c.OwnerToken, Backlog: c.Backlog, Version: version, Logger: log,

@@ -20,6 +20,7 @@ type Options struct {
 	PublicURL string // where people reach this server, if not at Listen
 
 	Domain  string // HTTPS for this name, its certificate fetched and renewed by itself
+	ACME    string // directory of the authority that gives the certificate; "" is Let's Encrypt
 	TLSCert string // HTTPS with these files instead
 	TLSKey  string
 
@@ -105,8 +106,13 @@ func (o Options) checkTLS() error {
 		return errors.New("--tls-cert needs --tls-key, the certificate's private key")
 	case o.TLSKey != "" && o.TLSCert == "":
 		return errors.New("--tls-key needs --tls-cert, the certificate of the key")
+	case o.ACME != "" && o.Domain == "":
+		return errors.New("--acme-directory needs --domain, the name that the certificate is for")
 	case o.Domain == "":
 		return nil
+	}
+	if u, err := url.Parse(o.ACME); o.ACME != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		return fmt.Errorf("--acme-directory %q is not the address of an ACME directory, such as https://acme-staging-v02.api.letsencrypt.org/directory", o.ACME)
 	}
 	if net.ParseIP(strings.Trim(o.Domain, "[]")) != nil {
 		return fmt.Errorf("--domain %s is an IP address: certificates are for names; give --tls-cert and --tls-key instead", o.Domain)

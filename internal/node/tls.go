@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,7 +25,7 @@ const alpn = "http/1.1"
 func tlsConfig(ctx context.Context, o Options, dir *folder, at net.Addr, log *slog.Logger) (*tls.Config, error) {
 	switch {
 	case o.Domain != "":
-		return managedTLS(ctx, o.Domain, dir.file("certificates"), at, log)
+		return managedTLS(ctx, o.Domain, cmp.Or(o.ACME, certmagic.LetsEncryptProductionCA), dir.file("certificates"), at, log)
 	case o.TLSCert != "":
 		files := &certificateFiles{cert: o.TLSCert, key: o.TLSKey, log: log}
 		if err := files.load(); err != nil {
@@ -93,10 +94,10 @@ func (c *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.loaded, nil
 }
 
-// managedTLS fetches a certificate for the domain by ACME and renews it for as long
+// managedTLS fetches a certificate for the domain by ACME (RFC 8555, RFC 8737) and renews it for as long
 // as ctx lasts. The authority asks back on port 443, which therefore has to lead
 // here: directly, or through a router that maps it to --listen.
-func managedTLS(ctx context.Context, domain, dir string, at net.Addr, log *slog.Logger) (*tls.Config, error) {
+func managedTLS(ctx context.Context, domain, authority, dir string, at net.Addr, log *slog.Logger) (*tls.Config, error) {
 	logger := zap.New(zapToSlog{log})
 	listener, ok := at.(*net.TCPAddr)
 	if !ok {
@@ -110,7 +111,7 @@ func managedTLS(ctx context.Context, domain, dir string, at net.Addr, log *slog.
 	context.AfterFunc(ctx, cache.Stop)
 	config = certmagic.New(cache, certmagic.Config{Storage: &certmagic.FileStorage{Path: dir}, Logger: logger})
 	config.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(config, certmagic.ACMEIssuer{
-		CA: certmagic.LetsEncryptProductionCA, Agreed: true, DisableHTTPChallenge: true, Logger: logger,
+		CA: authority, Agreed: true, DisableHTTPChallenge: true, Logger: logger,
 		// Who asks back is answered by our own listener, which this names.
 		ListenHost: listener.IP.String(), AltTLSALPNPort: listener.Port,
 	})}
