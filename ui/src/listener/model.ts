@@ -98,7 +98,8 @@ export class Listening {
 
   readonly voices = computed<Voice[]>(() => {
     const pulse = this.recording.value?.pulse.value ?? this.pulse.value;
-    const speaking = new Set(this.stale.value ? [] : (pulse?.speaking ?? []));
+    const silent = this.stale.value || this.recording.value?.state.value === 'idle';
+    const speaking = new Set(silent ? [] : (pulse?.speaking ?? []));
     const seats = Object.entries(pulse?.seats ?? {}).map(([id, seat]) => ({ ...seat, id, speaking: speaking.has(id) && !seat.muted }));
     return inOrder(seats);
   });

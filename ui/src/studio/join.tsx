@@ -1,5 +1,6 @@
 import { computed } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
+import { useFocusLeft } from '../shared/focus.ts';
 import { Icon } from '../shared/icons.tsx';
 import type { Room } from './model.ts';
 import { seatWords } from './words.ts';
@@ -33,6 +34,7 @@ export function Join({ room }: Props) {
 
 function JoinButton({ room }: Props) {
   const ready = room.mic.stream.value !== null;
+  const button = useFocusLeft<HTMLButtonElement>();
   return (
     <div class="row spread">
       <div>
@@ -43,7 +45,7 @@ function JoinButton({ room }: Props) {
           {ready ? 'The others hear you as soon as you join.' : 'Turn on your microphone below, then join.'}
         </p>
       </div>
-      <button class="button" data-kind="main" type="button" data-testid="join" disabled={!ready} aria-describedby="join-hint" onClick={() => room.seat.join()}>
+      <button class="button" data-kind="main" type="button" data-testid="join" ref={button} disabled={!ready} aria-describedby="join-hint" onClick={() => room.seat.join()}>
         <Icon name="mic" />
         Join the stage
       </button>
@@ -54,6 +56,7 @@ function JoinButton({ room }: Props) {
 function Controls({ room }: Props) {
   const { seat } = room;
   const muted = seat.muted.value;
+  const button = useFocusLeft<HTMLButtonElement>();
   return (
     <>
       <div class="row spread">
@@ -68,6 +71,7 @@ function Controls({ room }: Props) {
             type="button"
             data-testid="mute"
             data-muted={muted}
+            ref={button}
             onClick={() => seat.mute(!muted)}
           >
             <Icon name={muted ? 'micOff' : 'mic'} />

@@ -1,4 +1,5 @@
 import { useComputed } from '@preact/signals';
+import { useFocusLeft } from '../shared/focus.ts';
 import { Icon } from '../shared/icons.tsx';
 import type { Processing } from './mic.ts';
 import { Meter } from './meter.tsx';
@@ -92,6 +93,7 @@ function Check({ room }: Props) {
   const { check, mic } = room;
   const state = check.state.value;
   const busy = state === 'recording' || state === 'playing';
+  const button = useFocusLeft<HTMLButtonElement>();
   const words = {
     idle: 'Records four seconds and plays them to you. Nothing leaves your device.',
     recording: 'Speak now.',
@@ -105,6 +107,7 @@ function Check({ room }: Props) {
         class="button"
         type="button"
         data-testid="sound-check-button"
+        ref={button}
         onClick={() => (busy ? check.stop() : mic.stream.value && check.start(mic.stream.value))}
       >
         <Icon name={busy ? 'stop' : 'play'} size={20} />
