@@ -112,6 +112,17 @@ test('playing begins near the live edge, once there is enough', () => {
   expect(audio.currentTime).toBeCloseTo(103 - sink.pace.target);
 });
 
+test('until there is enough it stands still, also where its position has sound already', () => {
+  const { sink, audio, source } = make();
+  source.open();
+  audio.spans = [[0, 0.5]];
+  sink.tick(0);
+  expect([audio.playbackRate, sink.flowing]).toEqual([0, false]);
+  audio.spans = [[0, 1.5]];
+  sink.tick(0.2);
+  expect([audio.playbackRate, sink.flowing, audio.currentTime]).toEqual([1, true, 0]);
+});
+
 test('a dry buffer is waited out with speed 0, and a later start keeps more', () => {
   const { sink, audio, source } = make();
   source.open();

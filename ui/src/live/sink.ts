@@ -171,6 +171,8 @@ export class Sink {
 
   /** Begins, or goes on after a stall, once there is enough; at the end whatever there is will do. */
   private begin(): void {
+    // An element that has something at its position would play on meanwhile, and never get ahead.
+    if (this.audio.playbackRate !== 0) this.audio.playbackRate = 0;
     const last = this.ranges().at(-1);
     if (!last) return;
     const from = Math.max(last.start, this.audio.currentTime);
