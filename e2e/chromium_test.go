@@ -111,13 +111,20 @@ func settle(t *testing.T, ctx context.Context) {
 // HUSTINGS_SCREENSHOTS names a folder.
 func picture(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
+	shoot(t, ctx, name, func() { settle(t, ctx) })
+}
+
+// shoot is picture, with something else to wait for: where scripts are off, no page
+// can say that it has settled.
+func shoot(t *testing.T, ctx context.Context, name string, ready func()) {
+	t.Helper()
 	folder := os.Getenv("HUSTINGS_SCREENSHOTS")
 	if folder == "" {
 		return
 	}
 	for suffix, size := range map[string][2]int64{"390": {390, 844}, "1280": {1280, 800}} {
 		do(t, ctx, chromedp.EmulateViewport(size[0], size[1]))
-		settle(t, ctx)
+		ready()
 		shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			t.Fatal(err)

@@ -168,7 +168,7 @@ func TestWithoutScriptsThereIsAPlainLink(t *testing.T) {
 	s.step(t, id, "start")
 	page := browser(t, "")
 	do(t, page, scripts(false), chromedp.Navigate(s.url+"/s/"+id), chromedp.WaitVisible(chromedp.CSS(`noscript a[href$=".ogg"]`)))
-	picture(t, page, "listener-noscript")
+	shoot(t, page, "listener-noscript", func() {})
 	heading, err := chromedp.Run(page, chromedp.Text(chromedp.CSS(`noscript h1`)))
 	if err != nil || heading != "Plain and simple" {
 		t.Errorf("without scripts the page is headed %q (%v)", heading, err)
