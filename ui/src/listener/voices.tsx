@@ -31,7 +31,9 @@ function VoiceLine({ voice }: { voice: Voice }) {
     <li class="voice" data-testid="voice" data-speaking={voice.speaking}>
       <Face name={voice.name} />
       <span class="voice-name">
-        <b dir="auto">{voice.name}</b>
+        <b>
+          <bdi>{voice.name}</bdi>
+        </b>
         <span class="soft small">{voice.muted ? `${roleName(voice.role)}, muted` : roleName(voice.role)}</span>
       </span>
       {voice.speaking && <span class="speaking small">Speaking</span>}

@@ -37,6 +37,13 @@ export interface Player {
   doorsOpened(): void;
 }
 
+/**
+ * The longest pause, in ms, of the first tries after a loss: some 20 s, in which a
+ * server that was started anew is back, and its listeners hear again at once.
+ */
+const SOON = 2_000;
+const HOPEFUL = 14;
+
 /** Milliseconds between two looks at the sound. */
 const TICK = 200;
 
@@ -225,5 +232,6 @@ export class StreamPlayer implements Player {
 
 function waitFor(outcome: Outcome, tries: number): number {
   const asked = outcome.kind === 'refused' && outcome.retryAfter !== null ? outcome.retryAfter * 1000 : 0;
-  return Math.max(backoff(tries), asked * (1 + Math.random() / 4));
+  const pause = backoff(tries, Math.random, 500, tries < HOPEFUL ? SOON : undefined);
+  return Math.max(pause, asked * (1 + Math.random() / 4));
 }

@@ -88,7 +88,9 @@ function InviteLine({ invite, revoke }: { invite: Invite; revoke: () => Promise<
   return (
     <li class="invite" data-testid="invite-line" data-url={invite.url} data-seat={invite.seat}>
       <span class="seat-name">
-        <b dir="auto">{invite.name}</b>
+        <b>
+          <bdi>{invite.name}</bdi>
+        </b>
         <span class="soft small">{roleName(invite.role)}</span>
       </span>
       <span class="row">

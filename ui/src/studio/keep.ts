@@ -7,7 +7,7 @@ import { Link, type LinkOptions } from './link.ts';
 export type KeptState = 'off' | 'connecting' | 'up' | 'shaky' | 'lost' | 'refused';
 
 /** Milliseconds of the longest pause between two tries: few are on a stage, and all wait for them. */
-const PAUSE = 3_000;
+const PAUSE = 2_000;
 
 /** Refusals that trying again does not change: bad token, no seat for it, no such space, over. */
 const FINAL = [400, 401, 403, 404, 409, 410, 415, 422];

@@ -52,8 +52,8 @@ export class StageSocket {
   ) {}
 
   /**
-   * Opens the socket anew and resolves once the stage has answered, or patience
-   * ends. The newest page of a seat keeps it, so this comes before each joining.
+   * Opens the socket anew and resolves once the stage has answered, or it is clear
+   * that it does not. The newest page of a seat keeps it, so this comes before each joining.
    */
   renew(): Promise<void> {
     clearTimeout(this.retry);
@@ -115,6 +115,7 @@ export class StageSocket {
   private lost(): void {
     this.connected.value = false;
     this.levels.value = {};
+    this.welcomed();
     this.retry = window.setTimeout(() => this.open(), backoff(this.tries++, Math.random, 400, PAUSE));
   }
 }
