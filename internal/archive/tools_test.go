@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -198,16 +199,21 @@ func TestTenHours(t *testing.T) {
 	if err := r.render.sync(); err != nil { // as it was all along, but for the last 10 s
 		t.Fatal(err)
 	}
+	asOgg, asMP4 := sizeOf(t, g.onDisk("recording.ogg")), sizeOf(t, g.onDisk("recording.mp4"))
 	began := time.Now()
 	if err := r.finish(); err != nil {
 		t.Fatal(err)
 	}
-	took := time.Since(began)
+	t.Logf("finished in %v", time.Since(began))
 	r.mu.Unlock()
 	r.closeFiles()
-	t.Logf("finished in %v", took)
-	if took > 700*time.Millisecond {
-		t.Errorf("finishing took %v, want well under 1 s", took)
+	// How long that takes is up to the machine; what there is to do is not: a page,
+	// and a table of four bytes a packet.
+	if grew := sizeOf(t, g.onDisk("recording.ogg")) - asOgg; grew > 64<<10 {
+		t.Errorf("at the end %d bytes of Ogg were left to write", grew)
+	}
+	if grew := sizeOf(t, g.onDisk("recording.mp4")) - asMP4; grew > 5*blocks*programme.PacketsPerBlock {
+		t.Errorf("at the end %d bytes of MP4 were left to write", grew)
 	}
 	probed := strings.TrimSpace(tool(t, "ffprobe", "-v", "warning", "-show_entries", "format=duration", "-of", "csv=p=0", g.onDisk("recording.mp4")))
 	if probed != "35999.993500" {
@@ -220,10 +226,18 @@ func TestTenHours(t *testing.T) {
 	if err := again.open(); err != nil {
 		t.Fatal(err)
 	}
-	took = time.Since(began)
-	t.Logf("opened again in %v", took)
-	if again.log.next() != blocks || again.note == "" || took > 10*time.Second { // 0.8 s, and four times that under the race detector
-		t.Errorf("read again: %d blocks in %v, checkpoint %q", again.log.next(), took, again.note)
+	t.Logf("opened again in %v", time.Since(began))
+	if again.log.next() != blocks || again.note == "" {
+		t.Errorf("read again: %d blocks, checkpoint %q", again.log.next(), again.note)
 	}
 	again.closeFiles()
+}
+
+func sizeOf(t *testing.T, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
