@@ -45,16 +45,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is the program, without its process.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	// The first signal asks for an end in good order. From then on signals have
-	// their usual meaning again, so the second ends the program at once. A terminal
-	// that closes is such a signal too, unless whoever started us ignores it (nohup).
-	ending := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		ending = append(ending, syscall.SIGHUP)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), ending...)
+	ctx, stop := untilSignalled()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 
 	var cli commands
 	parser, err := kong.New(&cli,
@@ -92,4 +84,27 @@ type streams struct {
 	in  io.Reader
 	out io.Writer
 	err io.Writer
+}
+
+// untilSignalled returns a context that the first signal ends, which asks for an end
+// in good order. By then signals have their usual meaning again, so the second one
+// ends the program at once. A terminal that closes is such a signal too, unless
+// whoever started us ignores it (nohup).
+func untilSignalled() (ctx context.Context, stop func()) {
+	ending := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ending = append(ending, syscall.SIGHUP)
+	}
+	signalled := make(chan os.Signal, 1)
+	signal.Notify(signalled, ending...)
+	ctx, stop = context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-signalled:
+		case <-ctx.Done():
+		}
+		signal.Stop(signalled) // before anybody can see that the end has begun
+		stop()
+	}()
+	return ctx, stop
 }
