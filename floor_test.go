@@ -20,17 +20,23 @@ import (
 var floors = map[string]int{
 	"cmd/hustings": 7,
 
-	"internal/node": 6,
+	"internal/node":     6,
+	"internal/rehearse": 6,
 
-	"internal/web": 5,
+	"internal/web":   5,
+	"internal/crowd": 5,
 
 	"internal/desk":   4,
 	"internal/socket": 4,
 	"internal/client": 4,
+	"internal/live":   4,
+	"internal/edge":   4,
+	"internal/permit": 4,
 
 	"internal/stage":     3,
 	"internal/broadcast": 3,
 	"internal/archive":   3,
+	"internal/aac":       3,
 
 	"internal/programme": 2,
 	"internal/mix":       2,
@@ -41,9 +47,15 @@ var floors = map[string]int{
 	"internal/blob":      2,
 	"internal/bus":       2,
 	"internal/tape":      2,
+	"internal/problem":   2,
 
 	"internal/space": 1,
 	"internal/reel":  1,
+	"internal/tally": 1,
+
+	"internal/delivery": 0,
+	"internal/elastic":  0,
+	"internal/hls":      0,
 
 	"internal/opus":   0,
 	"internal/ogg":    0,
@@ -58,16 +70,18 @@ var floors = map[string]int{
 
 // walls names, for a library, the only rooms that may import it outside of tests.
 var walls = map[string][]string{
-	"github.com/pion/webrtc": {"internal/rtc", "internal/client"},
-	"github.com/pion/ice":    {"internal/rtc", "internal/client"},
-	"github.com/uptrace/bun": {"internal/store"},
-	"github.com/jackc/pgx":   {"internal/store"},
-	"modernc.org/sqlite":     {"internal/store"},
-	"database/sql":           {"internal/store"},
-	"github.com/nats-io":     {"internal/bus"},
-	"gocloud.dev":            {"internal/blob"},
-	"github.com/hraban/opus": {"internal/opus"},
-	"net/http":               {"internal/web", "internal/client", "internal/node", "internal/pages", "internal/guard"},
+	"github.com/pion/webrtc":   {"internal/rtc", "internal/client"},
+	"github.com/pion/ice":      {"internal/rtc", "internal/client"},
+	"github.com/uptrace/bun":   {"internal/store"},
+	"github.com/jackc/pgx":     {"internal/store"},
+	"modernc.org/sqlite":       {"internal/store"},
+	"database/sql":             {"internal/store"},
+	"github.com/nats-io":       {"internal/bus"},
+	"gocloud.dev":              {"internal/blob"},
+	"github.com/hraban/opus":   {"internal/opus"},
+	"net/http":                 {"internal/web", "internal/live", "internal/problem", "internal/client", "internal/node", "internal/pages", "internal/guard"},
+	"golang.org/x/sys/unix":    {"internal/delivery", "internal/crowd"},
+	"github.com/charmbracelet": {"internal/rehearse"},
 }
 
 // Caps, in lines. A room's own count leaves its tests out.
@@ -80,11 +94,14 @@ const (
 
 // small names the rooms that may stay below minRoom, and why.
 var small = map[string]string{
-	"cmd/hustings":   "flags and signals only",
-	"internal/opus":  "a thin wrapper over libopus",
-	"internal/blob":  "a thin wrapper over gocloud.dev/blob",
-	"internal/token": "one idea",
-	"ui":             "embeds what the browser's code is built to",
+	"cmd/hustings":     "flags and signals only",
+	"internal/opus":    "a thin wrapper over libopus",
+	"internal/blob":    "a thin wrapper over gocloud.dev/blob",
+	"internal/token":   "one idea",
+	"internal/elastic": "one idea",
+	"internal/tally":   "one idea",
+	"internal/problem": "one idea",
+	"ui":               "embeds what the browser's code is built to",
 }
 
 type source struct {
