@@ -80,7 +80,7 @@ var walls = map[string][]string{
 	"gocloud.dev":              {"internal/blob"},
 	"github.com/hraban/opus":   {"internal/opus"},
 	"net/http":                 {"internal/web", "internal/live", "internal/problem", "internal/client", "internal/node", "internal/pages", "internal/guard"},
-	"golang.org/x/sys/unix":    {"internal/delivery", "internal/crowd"},
+	"golang.org/x/sys/unix":    {"internal/delivery", "internal/crowd", "internal/node"},
 	"github.com/charmbracelet": {"internal/rehearse"},
 }
 
