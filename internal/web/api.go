@@ -22,6 +22,7 @@ func (w *Web) routeAPI(mux *http.ServeMux) {
 	api := humago.New(mux, w.apiConfig())
 	w.routeSpaces(api)
 	w.routeInvites(api)
+	w.routeRehearsals(api)
 	huma.Register(api, operation("GET", "/me", "me", "Who the token or the cookie belongs to"), w.me)
 	huma.Register(api, operation("POST", "/signout", "signout", "End the session of this browser"), w.signOut)
 	huma.Register(api, operation("GET", "/spaces/{id}/proof", "proof", "Prove that blocks are in the signed log"), w.proof)

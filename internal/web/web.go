@@ -12,7 +12,7 @@
 // Where to find what:
 //
 //	visit.go     who asks: bearer token, session cookie, from which site; headers
-//	api.go       the JSON API, described at /api/openapi.json; spaces.go, invites.go
+//	api.go       the JSON API, described at /api/openapi.json; spaces.go, invites.go, rehearsals.go
 //	whip.go      signalling for the stage (RFC 9725); onstage.go its WebSocket
 //	live.go      the programme: connections are taken over for broadcast
 //	recording.go what is there after the end
@@ -88,6 +88,8 @@ type Options struct {
 	Stage     Stage
 	Programme Programme
 	Archive   Archive
+	// Rehearsals are permitted and reported here; nil: there are none.
+	Rehearsals Rehearsals
 
 	// BaseURL is how the world reaches this server: "https://example.org". "": as
 	// each request says that it did.
