@@ -143,20 +143,6 @@ func OpenNote(signed []byte, verifierKey string) (string, error) {
 	return n.Text, nil
 }
 
-// SignText signs a text of lines as a note: whatever else this server vouches for.
-// It refuses what could be taken for a checkpoint, which Sign alone makes.
-func (s *Signer) SignText(text string) (string, error) {
-	first, _, _ := strings.Cut(text, "\n")
-	if _, _, err := ParseOrigin(first); err == nil {
-		return "", fmt.Errorf("signing %q: it looks like a checkpoint", first)
-	}
-	signed, err := note.Sign(&note.Note{Text: text}, s.signer)
-	if err != nil {
-		return "", fmt.Errorf("signing %q: %w", first, err)
-	}
-	return string(signed), nil
-}
-
 // Origin names the log of a space in its checkpoints. An epoch has one of its own:
 // what a crash took from the disk may have been signed before.
 func Origin(id space.ID, epoch uint32) string {

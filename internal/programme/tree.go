@@ -3,6 +3,7 @@ package programme
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -97,6 +98,24 @@ func (t *Tree) Prove(seq, size uint64) (tlog.RecordProof, error) {
 		return nil, fmt.Errorf("proof of %d in %d: %w %d", seq, size, ErrSize, t.size)
 	}
 	return tlog.ProveRecord(int64(size), int64(seq), t.hashes)
+}
+
+// Frontier returns the hashes of the complete subtrees that the first size leaves
+// are made of, largest first (RFC 6962, section 2.1): all that a Follower must know
+// to go on from there.
+//
+// Errors: ErrSize.
+func (t *Tree) Frontier(size uint64) ([]tlog.Hash, error) {
+	if size > t.Size() {
+		return nil, fmt.Errorf("frontier at %d: %w %d", size, ErrSize, t.size)
+	}
+	frontier := make([]tlog.Hash, 0, bits.OnesCount64(size))
+	for rest := size; rest > 0; rest &= rest - 1 {
+		level := bits.TrailingZeros64(rest)
+		frontier = append(frontier, t.hashes[tlog.StoredHashIndex(level, int64(rest>>level)-1)])
+	}
+	slices.Reverse(frontier)
+	return frontier, nil
 }
 
 // Clone returns a copy that grows by itself.

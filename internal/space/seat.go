@@ -53,4 +53,5 @@ type Pulse struct {
 	Speaking   []SeatID             `json:"speaking"`             // who is heard now, ordered
 	Notice     string               `json:"notice,omitempty"`     // what is going on, when nothing can be heard
 	Checkpoint string               `json:"checkpoint,omitempty"` // newest signed note of the programme's log
+	Edges      string               `json:"edges,omitempty"`      // signed list of who serves listeners, if that is not this server alone
 }
