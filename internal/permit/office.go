@@ -81,27 +81,6 @@ type running struct {
 	Stand stand `json:"stand"`
 }
 
-// Granted is a permit as it is given out.
-type Granted struct {
-	space.Rehearsal
-	Permit string `json:"permit" doc:"For the crowd: the query parameter rehearsal of what it listens to"`
-	Limits Limits `json:"limits"`
-}
-
-// Limits are the most that can be asked for.
-type Limits struct {
-	Listeners int `json:"listeners"`
-	Seconds   int `json:"seconds"`
-}
-
-// Status is how a rehearsal stands.
-type Status struct {
-	space.Rehearsal
-	Over  bool         `json:"over" doc:"It takes nobody any more"`
-	Now   space.Served `json:"now"`
-	Worst space.Served `json:"worst" doc:"The worst of each figure so far"`
-}
-
 // New makes an Office, with what was kept.
 func New(o Options) (*Office, error) {
 	if o.Signer == nil {
@@ -147,20 +126,20 @@ func (f *Office) Run(ctx context.Context) error {
 	}
 }
 
-func (f *Office) limits() Limits {
-	return Limits{Listeners: f.opts.MaxListeners, Seconds: int(f.opts.MaxTime / time.Second)}
+func (f *Office) limits() space.Limits {
+	return space.Limits{Listeners: f.opts.MaxListeners, Seconds: int(f.opts.MaxTime / time.Second)}
 }
 
 // Ask gives a permit for a crowd of so many listeners, for so long from now on.
 //
 // Errors: Invalid beyond the limits, Conflict while another rehearsal is on.
-func (f *Office) Ask(id space.ID, listeners int, seconds int) (Granted, error) {
+func (f *Office) Ask(id space.ID, listeners int, seconds int) (space.Permit, error) {
 	limits := f.limits()
 	switch {
 	case listeners < 1 || listeners > limits.Listeners:
-		return Granted{}, space.Errorf(space.Invalid, "a crowd here has 1 to %d listeners; ask for as many (--rehearsal-max of the server allows more)", limits.Listeners)
+		return space.Permit{}, space.Errorf(space.Invalid, "a crowd here has 1 to %d listeners; ask for as many (--rehearsal-max of the server allows more)", limits.Listeners)
 	case seconds < 1 || seconds > limits.Seconds:
-		return Granted{}, space.Errorf(space.Invalid, "a rehearsal here takes 1 to %d seconds; let the crowd arrive and hold for a shorter time (--rehearsal-time of the server allows more)", limits.Seconds)
+		return space.Permit{}, space.Errorf(space.Invalid, "a rehearsal here takes 1 to %d seconds; let the crowd arrive and hold for a shorter time (--rehearsal-time of the server allows more)", limits.Seconds)
 	}
 	now := f.opts.Now().UTC().Truncate(time.Second)
 	f.saving.Lock()
@@ -168,7 +147,7 @@ func (f *Office) Ask(id space.ID, listeners int, seconds int) (Granted, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if on := f.on; on.takes(now) {
-		return Granted{}, space.Errorf(space.Conflict, "a rehearsal is on in space %s until %s, and there can be one at a time; wait for it, or end it by DELETE /api/v1/spaces/%s/rehearsals/%s",
+		return space.Permit{}, space.Errorf(space.Conflict, "a rehearsal is on in space %s until %s, and there can be one at a time; wait for it, or end it by DELETE /api/v1/spaces/%s/rehearsals/%s",
 			on.Space, on.ExpiresAt.Format(time.TimeOnly+" MST"), on.Space, on.ID)
 	}
 	next := &running{Stand: f.stand(), Rehearsal: space.Rehearsal{
@@ -177,16 +156,16 @@ func (f *Office) Ask(id space.ID, listeners int, seconds int) (Granted, error) {
 	}}
 	permit, err := issue(f.opts.Signer, next.Rehearsal)
 	if err != nil {
-		return Granted{}, err
+		return space.Permit{}, err
 	}
 	before := f.on
 	f.on = next
 	if err := f.save(); err != nil {
 		f.on = before
-		return Granted{}, err
+		return space.Permit{}, err
 	}
 	f.log.Info("a rehearsal is permitted", "space", id, "rehearsal", next.ID, "listeners", listeners, "until", next.ExpiresAt)
-	return Granted{Rehearsal: next.Rehearsal, Permit: permit, Limits: limits}, nil
+	return space.Permit{Rehearsal: next.Rehearsal, Permit: permit, Limits: limits}, nil
 }
 
 // takes tells whether listeners of the rehearsal may come.
@@ -222,15 +201,15 @@ func (f *Office) find(id space.ID, rehearsal string) (*running, error) {
 // Status tells how a rehearsal stands.
 //
 // Errors: NotFound.
-func (f *Office) Status(id space.ID, rehearsal string) (Status, error) {
+func (f *Office) Status(id space.ID, rehearsal string) (space.Standing, error) {
 	now, served := f.opts.Now(), f.served(id)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	on, err := f.find(id, rehearsal)
 	if err != nil {
-		return Status{}, err
+		return space.Standing{}, err
 	}
-	return Status{Rehearsal: on.Rehearsal, Over: !on.takes(now), Now: served, Worst: on.Worst.Worst(served)}, nil
+	return space.Standing{Rehearsal: on.Rehearsal, Over: !on.takes(now), Now: served, Worst: on.Worst.Worst(served)}, nil
 }
 
 // End takes a permit back. The rehearsal can still be reported.
@@ -327,7 +306,7 @@ func (f *Office) Report(id space.ID, rehearsal string, crowd space.Crowd) (strin
 		on.Worst = on.Worst.Worst(served)
 	}
 	r := &reported{At: now, Listeners: min(crowd.Together, on.Worst.Hearing), Stand: on.Stand}
-	if r.Note, err = f.opts.Signer.SignText(reportText(on, r, crowd)); err != nil {
+	if r.Note, err = f.opts.Signer.SignNote(reportText(on, r, crowd)); err != nil {
 		return "", fmt.Errorf("permit: sign a report: %w", err)
 	}
 	before, last := f.on, f.last

@@ -54,14 +54,14 @@ var strict = base64.RawURLEncoding.Strict()
 
 // Signer signs notes.
 type Signer interface {
-	SignText(text string) (string, error)
+	SignNote(text string) (string, error)
 	Verifier() string // the key that they are checked with
 }
 
 // issue writes the permit of a rehearsal.
 func issue(by Signer, r space.Rehearsal) (string, error) {
 	text := fmt.Sprintf("%s\n%s\n%s\n%d\n%d\n%d\n", permitHead, r.Space, r.ID, r.Listeners, r.BeganAt.Unix(), r.ExpiresAt.Unix())
-	signed, err := by.SignText(text)
+	signed, err := by.SignNote(text)
 	if err != nil {
 		return "", fmt.Errorf("permit: %w", err)
 	}

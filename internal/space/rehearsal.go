@@ -11,6 +11,27 @@ type Rehearsal struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
+// Permit is the permission for a rehearsal, as it is given out.
+type Permit struct {
+	Rehearsal
+	Permit string `json:"permit" doc:"For the crowd: the query parameter rehearsal of what it listens to"`
+	Limits Limits `json:"limits"`
+}
+
+// Limits are the most that can be asked for.
+type Limits struct {
+	Listeners int `json:"listeners"`
+	Seconds   int `json:"seconds"`
+}
+
+// Standing is how a rehearsal stands.
+type Standing struct {
+	Rehearsal
+	Over  bool   `json:"over" doc:"It takes nobody any more"`
+	Now   Served `json:"now"`
+	Worst Served `json:"worst" doc:"The worst of each figure so far"`
+}
+
 // Served is what the servers of a deployment count of a rehearsal, by themselves and
 // not by what the crowd says. Durations are in seconds.
 type Served struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"hustings/internal/permit"
 	"hustings/internal/space"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -12,8 +11,8 @@ import (
 
 // Rehearsals are crowds of simulated listeners, and what they have shown.
 type Rehearsals interface {
-	Ask(id space.ID, listeners, seconds int) (permit.Granted, error)
-	Status(id space.ID, rehearsal string) (permit.Status, error)
+	Ask(id space.ID, listeners, seconds int) (space.Permit, error)
+	Status(id space.ID, rehearsal string) (space.Standing, error)
 	End(id space.ID, rehearsal string) error
 	Report(id space.ID, rehearsal string, crowd space.Crowd) (note string, err error)
 	Capacity() space.Capacity
@@ -45,7 +44,7 @@ type rehearseRequest struct {
 }
 
 type rehearseAnswer struct {
-	Body permit.Granted
+	Body space.Permit
 }
 
 func (w *Web) rehearse(ctx context.Context, in *rehearseRequest) (*rehearseAnswer, error) {
@@ -78,7 +77,7 @@ type rehearsalRequest struct {
 }
 
 type rehearsalAnswer struct {
-	Body permit.Status
+	Body space.Standing
 }
 
 func (w *Web) rehearsal(ctx context.Context, in *rehearsalRequest) (*rehearsalAnswer, error) {
