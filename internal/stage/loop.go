@@ -203,9 +203,12 @@ func (r *room) report(heard []space.SeatID, levels []level, now time.Time) {
 }
 
 func (r *room) pulse(now time.Time) space.Pulse {
+	edges := r.own.edges()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state.Pulse(now)
+	pulse := r.state.Pulse(now)
+	pulse.Edges = edges
+	return pulse
 }
 
 func (r *room) channels() int {

@@ -68,6 +68,7 @@ func newDeck(t testing.TB, sp space.Space, change func(*backstage)) *deck {
 	own := &backstage{
 		publish: d.log.publish, logger: slog.New(slog.NewTextHandler(io.Discard, nil)), metrics: m,
 		resume: func(space.ID) (programme.Resume, error) { return programme.Resume{}, nil },
+		edges:  func() string { return "" },
 		spawn: func(f func(context.Context)) bool {
 			if ctx.Err() != nil {
 				return false

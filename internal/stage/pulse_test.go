@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hustings/internal/programme"
@@ -68,4 +71,31 @@ func TestPulseIsWithinItsBudget(t *testing.T) {
 	} else {
 		t.Logf("a pulse has %d bytes on average", mean)
 	}
+}
+
+func TestWhoServesRidesInThePulseWhenItChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var edges atomic.Value
+		edges.Store("")
+		d := newDeck(t, liveSpace("edges"), func(own *backstage) {
+			own.edges = func() string { return edges.Load().(string) }
+		})
+		time.Sleep(1100 * time.Millisecond)
+		edges.Store("one edge")
+		time.Sleep(2 * time.Second)
+		edges.Store("")
+		time.Sleep(time.Second)
+		d.halt()
+		blocks := d.log.all()
+		told := 0
+		for _, b := range blocks {
+			if strings.Contains(string(b.Pulse), `"edges"`) {
+				told++
+			}
+		}
+		p := pulses(t, blocks)
+		if told != 2 || p[0].Edges != "" || p[3].Edges != "one edge" || p[len(p)-1].Edges != "" {
+			t.Errorf("told %d times: %q, %q, then %q", told, p[0].Edges, p[3].Edges, p[len(p)-1].Edges)
+		}
+	})
 }

@@ -28,6 +28,7 @@ type link struct {
 type backstage struct {
 	publish func(subject string, data []byte) error
 	resume  func(space.ID) (programme.Resume, error)
+	edges   func() string // who serves listeners
 	signer  *programme.Signer
 	hold    []float32
 	logger  *slog.Logger

@@ -59,6 +59,9 @@ type Options struct {
 	Resume func(space.ID) (programme.Resume, error)
 	// Signer signs checkpoints; nil: there are none.
 	Signer *programme.Signer
+	// Edges returns the signed list of who serves listeners, as it rides in the pulse;
+	// nil, or "": this server alone. It must not wait.
+	Edges func() string
 	// Hold is what the audience hears before the space is live: mono at 48 kHz, and
 	// its end meets its beginning. nil: silence.
 	Hold []float32
@@ -92,6 +95,9 @@ func New(o Options) (*Stages, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Edges == nil {
+		o.Edges = func() string { return "" }
+	}
 	if o.Resume == nil {
 		o.Resume = func(space.ID) (programme.Resume, error) { return programme.Resume{}, nil }
 	}
@@ -110,7 +116,7 @@ func New(o Options) (*Stages, error) {
 		sessions: make(map[string]*session),
 	}
 	st.own = backstage{
-		publish: o.Publish, resume: o.Resume, signer: o.Signer, hold: o.Hold,
+		publish: o.Publish, resume: o.Resume, edges: o.Edges, signer: o.Signer, hold: o.Hold,
 		logger: o.Logger, metrics: m, spawn: st.spawn,
 	}
 	return st, nil
