@@ -30,7 +30,10 @@ type heard struct {
 	bytes      int64
 	blocks     int
 	reconnects int
+	moves      int
 	ended      bool
+	depth      time.Duration // that a page is told to stay behind; 0 if it is not told
+	edges      *string       // the newest signed list of edges that came, until it is taken; nil: none
 }
 
 func newHeard(begun time.Time) *heard { return &heard{begun: begun} }
@@ -76,15 +79,51 @@ func (h *heard) add(f *fmp4.Fragment, now time.Time) bool {
 	return true
 }
 
-// pulse takes in an event that rides beside the sound: whether the space ended.
-func (h *heard) pulse(e *fmp4.Event) {
+// Schemes of what rides beside the sound.
+const (
+	pulseScheme = "urn:hustings:pulse"
+	paceScheme  = "urn:hustings:pace"
+)
+
+// event takes in what rides beside the sound: whether the space ended, who serves
+// it, and how far a page is to stay behind. What is not understood is passed over.
+func (h *heard) event(e *fmp4.Event) {
 	var p struct {
 		Phase *space.Phase `json:"phase"`
+		Edges *string      `json:"edges"`
+		Depth float64      `json:"depth"`
 	}
-	if json.Unmarshal(e.Data, &p) == nil && p.Phase != nil {
-		h.ended = p.Phase.Over()
+	if json.Unmarshal(e.Data, &p) != nil {
+		return
+	}
+	switch e.Scheme {
+	case pulseScheme:
+		if p.Phase != nil {
+			h.ended = p.Phase.Over()
+		}
+		if p.Edges != nil {
+			h.edges = p.Edges
+		}
+	case paceScheme:
+		if p.Depth > 0 && p.Depth < mostDepth.Seconds() {
+			h.depth = time.Duration(p.Depth * float64(time.Second))
+		}
 	}
 }
+
+// mostDepth bounds the depth that is believed.
+const mostDepth = 2 * time.Minute
+
+// quiet is how long nothing may come before the connection is given up. In calm a
+// block is due every half second. A busy server sends less often and more at once,
+// but always before what came at the beginning, or the depth, is played.
+func (h *heard) quiet(least time.Duration) time.Duration {
+	return max(least, max(h.depth, duration(int64(h.backlog)))-sendAhead)
+}
+
+// sendAhead is by how much a server's deliveries come before they are needed, less
+// some for the way: it keeps half a second.
+const sendAhead = 250 * time.Millisecond
 
 func (h *heard) report() Report {
 	r := Report{
@@ -96,6 +135,7 @@ func (h *heard) report() Report {
 		Bytes:      h.bytes,
 		Blocks:     h.blocks,
 		Reconnects: h.reconnects,
+		Moves:      h.moves,
 		Ended:      h.ended,
 	}
 	if h.blocks > 0 {

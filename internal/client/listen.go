@@ -2,11 +2,12 @@ package client
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/http"
 	"time"
 
@@ -46,17 +47,21 @@ type Report struct {
 	Blocks     int     `json:"blocks"`
 	Proven     int     `json:"blocks_proven"` // found in the signed log as they were heard
 	Reconnects int     `json:"reconnects"`
+	Moves      int     `json:"moves"` // of them, those to another edge
 	Ended      bool    `json:"ended"` // the space ended
 }
 
-// silentFor is how long nothing may come before the connection is given up: a
-// block is due every half second, in a calm space as in a loud one.
-const silentFor = 5 * time.Second
+// How long nothing may come before a connection is given up, at least: with another
+// edge to go to, a listener loses nothing by being hasty.
+const (
+	silentFor      = 5 * time.Second
+	silentWithMore = 2500 * time.Millisecond
+)
 
 // Listen hears a space's programme by its fragmented MP4 until the space, For or
-// ctx ends; all three are good ends. If the connection breaks it comes back by
-// itself, and if the doors are not open yet it waits for them. The report is
-// valid with an error too.
+// ctx ends; all three are good ends. If the connection breaks it goes on by itself,
+// at another edge if the space has any, from where it was; and if the doors are not
+// open yet it waits for them. The report is valid with an error too.
 func Listen(ctx context.Context, o ListenOptions) (Report, error) {
 	link, err := ParseLink(o.URL)
 	if err != nil {
@@ -64,7 +69,7 @@ func Listen(ctx context.Context, o ListenOptions) (Report, error) {
 	}
 	l := &listening{
 		link: link, http: httpOr(o.HTTP), log: loggerOr(o.Logger), length: o.For,
-		heard: newHeard(time.Now()),
+		heard: newHeard(time.Now()), zero: time.Now(), token: rand.Text(), at: link.Server, edges: NewEdges(link.Server),
 	}
 	if o.Out != nil {
 		l.out = newRecorder(o.Out)
@@ -92,6 +97,15 @@ type listening struct {
 	heard  *heard
 	out    *recorder
 	prover *prover
+
+	token    string // names this listener, so that it is counted once however often it connects
+	zero     time.Time // of now
+	lookedUp bool
+	keys     []string // verifier keys of the server; nil before they were needed
+	edges    Edges
+	failures Failures
+	at       string // the edge of the newest connection; before the first, the server
+	begun    bool   // there was a first
 }
 
 // errLengthReached says that For is over.
@@ -122,40 +136,62 @@ func (l *listening) connections(ctx context.Context) error {
 	for {
 		before := l.heard.blocks
 		err := l.connection(ctx)
-		switch {
-		case ctx.Err() != nil, errors.Is(err, errLengthReached), l.heard.ended:
-			return nil
-		case errors.Is(err, ErrNotAsSigned):
+		if over, err := l.over(ctx, err); over {
 			return err
-		case l.out != nil && l.out.err != nil:
-			return l.out.err
-		case l.over(err):
-			l.heard.ended = true
-			return nil
-		case l.heard.blocks == 0 && !tooEarly(err):
-			return err // the first attempt must succeed
-		case !temporary(err):
-			return err
-		case l.length > 0 && !l.until.IsZero() && time.Now().After(l.until):
-			return nil
 		}
 		if l.heard.blocks > before {
 			wait.reset()
 		}
-		if tooEarly(err) {
+		moving := l.fail(ctx, err)
+		switch {
+		case tooEarly(err):
 			l.log.Info("the doors are not open yet; waiting", "space", l.link.Space)
-		} else {
-			l.log.Warn("the connection broke; connecting again", "space", l.link.Space, "reason", err)
+		case l.heard.blocks == 0 && !moving:
+			return err // the first attempt must succeed, wherever it is
+		case !moving && !temporary(err):
+			return err
+		default:
+			l.log.Warn("the connection broke; connecting again", "space", l.link.Space, "at", l.at, "reason", err)
 			l.heard.reconnects++
 		}
-		if wait.wait(ctx, err) != nil {
+		if !moving && wait.wait(ctx, err) != nil {
 			return nil
 		}
 	}
 }
 
-// over reports whether err says that the space ended after something was heard.
-func (l *listening) over(err error) bool {
+// fail takes note that the edge failed, and reports whether another one can be tried
+// at once.
+func (l *listening) fail(ctx context.Context, err error) (moving bool) {
+	if tooEarly(err) {
+		return false // it is no edge's fault
+	}
+	l.failures.Add(l.at, l.now())
+	l.takeEdges(ctx)
+	_, fresh := l.edges.Pick(&l.failures, l.now(), 0)
+	return fresh
+}
+
+func (l *listening) now() time.Duration { return time.Since(l.zero) }
+
+// over reports whether listening is over, and with what error.
+func (l *listening) over(ctx context.Context, err error) (bool, error) {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, errLengthReached), l.heard.ended:
+		return true, nil
+	case errors.Is(err, ErrNotAsSigned):
+		return true, err
+	case l.out != nil && l.out.err != nil:
+		return true, l.out.err
+	case l.gone(err):
+		l.heard.ended = true
+		return true, nil
+	}
+	return l.length > 0 && !l.until.IsZero() && time.Now().After(l.until), nil
+}
+
+// gone reports whether err says that the space ended after something was heard.
+func (l *listening) gone(err error) bool {
 	e, ok := errors.AsType[*StatusError](err)
 	return ok && e.Status == http.StatusGone && l.heard.blocks > 0
 }
@@ -172,13 +208,13 @@ func (l *listening) connection(ctx context.Context) error {
 	// One timer bounds both the silence and the whole: its end cuts the connection.
 	alarm := time.AfterFunc(silentFor, cancel)
 	defer alarm.Stop()
-	if l.heard.opened.IsZero() {
-		if err := l.lookUp(ctx); err != nil {
-			return err
-		}
+	if err := l.lookUp(ctx); err != nil {
+		return err
 	}
+	l.begin(ctx)
+	alarm.Reset(l.least())
 	asked := time.Now()
-	resp, err := l.get(ctx, l.link.Server+"/live/"+string(l.link.Space)+".mp4")
+	resp, err := l.ask(ctx)
 	if err != nil {
 		return err
 	}
@@ -198,12 +234,57 @@ func (l *listening) connection(ctx context.Context) error {
 		if err := l.part(ctx, part, now); err != nil {
 			return err
 		}
-		quiet := silentFor
-		if l.length > 0 && !l.until.IsZero() {
-			quiet = min(quiet, l.until.Sub(now))
-		}
-		alarm.Reset(quiet)
+		alarm.Reset(l.patience(now))
 	}
+}
+
+// begin picks where to listen.
+func (l *listening) begin(ctx context.Context) {
+	l.takeEdges(ctx)
+	at, _ := l.edges.Pick(&l.failures, l.now(), mathrand.Float64())
+	if l.begun && at != l.at {
+		l.heard.moves++
+	}
+	l.at, l.begun = at, true
+}
+
+// patience is how long the next part of the stream may take.
+func (l *listening) patience(now time.Time) time.Duration {
+	quiet := l.heard.quiet(l.least())
+	if l.length > 0 && !l.until.IsZero() {
+		quiet = min(quiet, l.until.Sub(now))
+	}
+	return quiet
+}
+
+func (l *listening) least() time.Duration {
+	if l.edges.Others(l.at, &l.failures, l.now()) {
+		return silentWithMore
+	}
+	return silentFor
+}
+
+// takeEdges opens the newest list of edges that came. What can't be believed is
+// passed over: the list from before is still good, or the server itself.
+func (l *listening) takeEdges(ctx context.Context) {
+	signed := l.heard.edges
+	if signed == nil {
+		return
+	}
+	if l.keys == nil && *signed != "" {
+		keys, err := fetchKeys(ctx, l.http, l.link)
+		if err != nil {
+			l.log.Warn("the server's keys can't be had, so its list of edges is left for later", "reason", err)
+			return
+		}
+		l.keys = keys
+	}
+	l.heard.edges = nil
+	edges, err := l.edges.Open(*signed, l.keys)
+	if err != nil {
+		l.log.Warn("the list of edges is not signed by the server: passed over", "reason", err)
+	}
+	l.edges = edges
 }
 
 // broken says why a stream ended.
@@ -214,7 +295,7 @@ func (l *listening) broken(ctx context.Context, err error) error {
 	case err == io.EOF:
 		return errors.New("the stream ended before the programme did")
 	case ctx.Err() != nil:
-		return fmt.Errorf("nothing came for %v", silentFor)
+		return errors.New("nothing came any more")
 	}
 	return fmt.Errorf("the stream broke: %w", err)
 }
@@ -225,7 +306,7 @@ func (l *listening) part(ctx context.Context, part fmp4.Part, now time.Time) err
 	case part.Init != nil && l.out != nil:
 		return l.out.init(*part.Init)
 	case part.Event != nil:
-		l.heard.pulse(part.Event)
+		l.heard.event(part.Event)
 	case part.Fragment != nil:
 		return l.fragment(ctx, part.Fragment, now)
 	}
@@ -251,49 +332,38 @@ func (l *listening) fragment(ctx context.Context, f *fmp4.Fragment, now time.Tim
 	return nil
 }
 
-// lookUp asks for the space itself: its opening is the zero of the programme's
-// clock, and the answer's Date tells how far the two machines' clocks are apart.
+// lookUp asks for the space itself, until that was answered once. When the doors
+// are still closed, it has no zero of its clock yet.
 func (l *listening) lookUp(ctx context.Context) error {
-	asked := time.Now()
-	resp, err := l.get(ctx, l.link.api(""))
+	if l.lookedUp && !l.heard.opened.IsZero() {
+		return nil
+	}
+	about, ahead, err := lookUp(ctx, l.http, l.link)
 	if err != nil {
+		if l.heard.blocks > 0 {
+			return nil // the sound may be had elsewhere
+		}
 		return err
 	}
-	defer resp.Body.Close()
-	var s struct {
-		OpenedAt *time.Time `json:"opened_at"`
+	if about.OpenedAt != nil {
+		l.heard.opened = about.OpenedAt.Add(-ahead)
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&s); err != nil {
-		return fmt.Errorf("what the server says of the space is not understood: %w", err)
+	if !l.lookedUp || about.Edges != "" {
+		l.heard.edges = &about.Edges
 	}
-	if s.OpenedAt != nil {
-		l.heard.opened = s.OpenedAt.Add(-clockOffset(resp.Header.Get("Date"), asked))
-	}
+	l.lookedUp = true
 	return nil
 }
 
-// clockOffset returns how far the server's clock is ahead of ours. Date counts
-// whole seconds, so clocks that agree within that are taken to be the same.
-func clockOffset(date string, asked time.Time) time.Duration {
-	t, err := http.ParseTime(date)
-	if err != nil {
-		return 0
-	}
-	offset := t.Add(500 * time.Millisecond).Sub(asked)
-	if offset.Abs() < 1500*time.Millisecond {
-		return 0
-	}
-	return offset
-}
-
-func (l *listening) get(ctx context.Context, address string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+// ask asks the edge for the stream.
+func (l *listening) ask(ctx context.Context) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.at+"/live/"+string(l.link.Space)+".mp4?listener="+l.token, nil)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := l.http.Do(req)
 	if err != nil {
-		return nil, unreachable(l.link.Server, err)
+		return nil, unreachable(l.at, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()

@@ -21,32 +21,57 @@ var ErrNotAsSigned = errors.New("what was heard is not what was signed")
 // proveEach is how many blocks are proven at a time: ten seconds of programme.
 const proveEach = 20
 
-// prover proves blocks: that the hash of the packets heard is in the leaf, and the
-// leaf under a checkpoint that the server's key has signed.
+// Heard is what is kept of a block until it is proven.
+type Heard struct {
+	Seq   uint64
+	Start int64     // in samples
+	Rung  tlog.Hash // programme.HashPackets of what was heard
+}
+
+// Verdict is what the signed log says of a block.
+type Verdict uint8
+
+// Verdicts.
+const (
+	Waiting Verdict = iota // nothing yet: no checkpoint covers it, or the server did not answer
+	Proven                 // it is in the log as it was heard
+	Refuted                // the log has other sound there
+	// Lost was heard before a crash took it from the disk; its number was given out again.
+	Lost
+)
+
+// Prover proves blocks: that the hash of the packets heard is in the leaf, and the
+// leaf under a checkpoint that the server's key has signed. It is for one goroutine.
+type Prover struct {
+	link Link
+	http *http.Client
+	keys []string // verifier keys; nil before they were fetched
+}
+
+// NewProver returns a Prover that asks the link's server; nil is http.DefaultClient.
+func NewProver(link Link, client *http.Client) *Prover {
+	return &Prover{link: link, http: httpOr(client)}
+}
+
+// prover proves what one listener heard, as it is heard.
 type prover struct {
-	link    Link
-	http    *http.Client
-	keys    []string // verifier keys; nil before they were fetched
-	pending []heardBlock
+	*Prover
+	pending []Heard
 	proven  int
 	failure error // why the newest attempt did not prove everything
 }
 
-// heardBlock is what is kept of a block until it is proven.
-type heardBlock struct {
-	seq   uint64
-	start int64
-	rung  tlog.Hash
-}
-
 func newProver(link Link, client *http.Client) *prover {
-	return &prover{link: link, http: client}
+	return &prover{Prover: NewProver(link, client)}
 }
 
 func (p *prover) add(f *fmp4.Fragment) {
-	p.pending = append(p.pending, heardBlock{
-		seq: uint64(f.Sequence - 1), start: int64(f.Time), rung: programme.HashPackets(f.Packets),
-	})
+	p.pending = append(p.pending, HeardBlock(f))
+}
+
+// HeardBlock returns what is to be kept of a block that came as a fragment.
+func HeardBlock(f *fmp4.Fragment) Heard {
+	return Heard{Seq: uint64(f.Sequence - 1), Start: int64(f.Time), Rung: programme.HashPackets(f.Packets)}
 }
 
 // some proves what can be proven, once enough has come together.
@@ -91,58 +116,107 @@ const proveMost = 120
 
 // prove asks for the proofs of all pending blocks and checks them. What the server
 // can't prove holds up nothing else. It returns the last reason why some are left.
-func (p *prover) prove(ctx context.Context) (failure error) {
-	if len(p.pending) == 0 {
-		return nil
-	}
-	if p.keys == nil {
-		if err := p.fetchKeys(ctx); err != nil {
-			return err
+func (p *prover) prove(ctx context.Context) error {
+	verdicts, err := p.Judge(ctx, p.pending)
+	var left []Heard
+	for i, b := range p.pending {
+		switch verdicts[i] {
+		case Proven:
+			p.proven++
+		case Waiting:
+			left = append(left, b)
+		case Refuted:
+			// A listener may be moved to another rung at any block, so the sound of any
+			// of them may have been heard: this is the sound of none.
+			return fmt.Errorf("%w: block %d has other sound in the log", ErrNotAsSigned, b.Seq)
 		}
 	}
-	var left []heardBlock
-	rest := p.pending
-	for answered := true; answered && len(rest) > 0; {
-		n := inRow(rest)
-		unproven, err := p.proveRow(ctx, rest[:n])
-		if errors.Is(err, ErrNotAsSigned) {
-			return err
-		}
-		if err != nil {
-			_, answered = errors.AsType[*StatusError](err)
-			failure = err
-		}
-		left, rest = append(left, unproven...), rest[n:]
-	}
-	p.pending = append(left, rest...)
-	return failure
+	p.pending = left
+	return err
 }
 
-// inRow returns how many of the blocks follow each other, up to proveMost. Those
-// after the last checkpoint are a row of their own: they may be signed later.
-func inRow(blocks []heardBlock) int {
+// Judge says of each block, in order of their numbers, what the log says of it. The
+// error is the last reason why some are left waiting.
+//
+// Errors: ErrNotAsSigned, if what the server gives as proof is none.
+func (p *Prover) Judge(ctx context.Context, blocks []Heard) (verdicts []Verdict, failure error) {
+	verdicts = make([]Verdict, len(blocks))
+	if len(blocks) == 0 {
+		return verdicts, nil
+	}
+	if p.keys == nil {
+		if p.keys, failure = fetchKeys(ctx, p.http, p.link); failure != nil {
+			return verdicts, failure
+		}
+	}
+	for from := 0; from < len(blocks); {
+		n := inRow(blocks[from:])
+		if err := p.judgeRow(ctx, blocks[from:from+n], verdicts[from:]); err != nil {
+			failure = err
+			if _, answered := errors.AsType[*StatusError](err); !answered {
+				break
+			}
+		}
+		from += n
+	}
+	return verdicts, failure
+}
+
+// inRow returns how many of the blocks follow each other, up to proveMost numbers.
+// Those after the last checkpoint are a row of their own: they may be signed later.
+func inRow(blocks []Heard) int {
 	n := 1
-	for n < len(blocks) && n < proveMost && blocks[n].seq == blocks[n-1].seq+1 {
+	for n < len(blocks) && blocks[n].Seq-blocks[n-1].Seq <= 1 && blocks[n].Seq-blocks[0].Seq < proveMost {
 		n++
 	}
-	if beyond := int((blocks[n-1].seq + 1) % programme.CheckpointEvery); beyond < n {
-		n -= beyond
+	const each = programme.CheckpointEvery
+	covered := (blocks[n-1].Seq + 1) / each * each
+	if covered > blocks[0].Seq {
+		for blocks[n-1].Seq >= covered {
+			n--
+		}
 	}
 	return n
 }
 
-// proveRow proves blocks that follow each other, and returns those that are left.
-func (p *prover) proveRow(ctx context.Context, blocks []heardBlock) (left []heardBlock, err error) {
+// judgeRow judges blocks that follow each other.
+func (p *Prover) judgeRow(ctx context.Context, blocks []Heard, verdicts []Verdict) error {
 	var answer wireProof
-	from, to := blocks[0].seq, blocks[len(blocks)-1].seq+1
+	from, to := blocks[0].Seq, blocks[len(blocks)-1].Seq+1
 	if err := getJSON(ctx, p.http, p.link.Server, p.link.api(fmt.Sprintf("/proof?from=%d&to=%d", from, to)), &answer); err != nil {
-		return blocks, err
+		return err
 	}
 	proof, err := answer.parse()
 	if err != nil {
-		return blocks, err
+		return err
 	}
-	return p.check(proof, blocks)
+	if len(proof.Leaves) == 0 {
+		return errors.New("no checkpoint covers them yet")
+	}
+	if err := p.verify(proof); err != nil {
+		return err
+	}
+	leaves := make(map[uint64]programme.Leaf, len(proof.Leaves))
+	for _, leaf := range proof.Leaves {
+		leaves[leaf.Seq] = leaf
+	}
+	for i, b := range blocks {
+		if leaf, ok := leaves[b.Seq]; ok {
+			verdicts[i] = p.compare(b, leaf)
+		}
+	}
+	return nil
+}
+
+// compare holds a block against its leaf.
+func (p *Prover) compare(b Heard, leaf programme.Leaf) Verdict {
+	switch {
+	case leaf.Epoch > 0 && leaf.Start > b.Start:
+		return Lost
+	case leaf.Space == p.link.Space && leaf.Start == b.Start && slices.Contains(leaf.Rungs[:], b.Rung):
+		return Proven
+	}
+	return Refuted
 }
 
 // wireProof is programme.Proof as it comes over the wire, its leaves as the text
@@ -165,39 +239,8 @@ func (w wireProof) parse() (programme.Proof, error) {
 	return proof, nil
 }
 
-// check holds the blocks against the proof and returns those that it does not cover.
-func (p *prover) check(proof programme.Proof, blocks []heardBlock) (left []heardBlock, err error) {
-	if len(proof.Leaves) == 0 {
-		return blocks, errors.New("no checkpoint covers them yet")
-	}
-	if err := p.verify(proof); err != nil {
-		return blocks, err
-	}
-	leaves := make(map[uint64]programme.Leaf, len(proof.Leaves))
-	for _, leaf := range proof.Leaves {
-		leaves[leaf.Seq] = leaf
-	}
-	for _, b := range blocks {
-		leaf, ok := leaves[b.seq]
-		if !ok {
-			left = append(left, b)
-			continue
-		}
-		if leaf.Epoch > 0 && leaf.Start > b.start {
-			continue // heard, and lost in a crash: its number was given out again later
-		}
-		if leaf.Space != p.link.Space || leaf.Start != b.start || !slices.Contains(leaf.Rungs[:], b.rung) {
-			// A listener may be moved to another rung at any block, so the sound
-			// of any of them may have been heard.
-			return blocks, fmt.Errorf("%w: block %d has other sound in the log", ErrNotAsSigned, b.seq)
-		}
-		p.proven++
-	}
-	return left, nil
-}
-
 // verify checks the proof by each of the server's keys: one of them must hold.
-func (p *prover) verify(proof programme.Proof) error {
+func (p *Prover) verify(proof programme.Proof) error {
 	err := errors.New("the server has no keys")
 	for _, key := range p.keys {
 		if err = proof.Verify(key); err == nil {
@@ -205,16 +248,4 @@ func (p *prover) verify(proof programme.Proof) error {
 		}
 	}
 	return fmt.Errorf("%w: %w", ErrNotAsSigned, err)
-}
-
-// fetchKeys asks for the server's public keys.
-func (p *prover) fetchKeys(ctx context.Context) error {
-	var set struct {
-		Keys []string `json:"keys"`
-	}
-	if err := getJSON(ctx, p.http, p.link.Server, p.link.Server+"/.well-known/hustings-keys.json", &set); err != nil {
-		return err
-	}
-	p.keys = set.Keys
-	return nil
 }
