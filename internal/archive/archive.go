@@ -24,16 +24,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hustings/internal/blob"
 	"hustings/internal/space"
 )
 
@@ -44,11 +45,27 @@ type Bus interface {
 	Request(ctx context.Context, subject string, request []byte) ([]byte, error)
 }
 
+// Blobs keep finished recordings, each under a name of its own.
+type Blobs interface {
+	// Put stores the file at path, which is not written to any more. Its error wraps
+	// fs.ErrNotExist if there is no such file.
+	Put(ctx context.Context, name, path, contentType string) error
+	// Open opens what was stored. Its error wraps fs.ErrNotExist if nothing was.
+	Open(ctx context.Context, name string) (Blob, error)
+}
+
+// Blob is a stored file, to be read from anywhere in it.
+type Blob interface {
+	io.ReadSeekCloser
+	Size() int64 // in bytes
+	ModTime() time.Time
+}
+
 // Options configure an Archive. Dir and Bus are required.
 type Options struct {
 	Dir      string                // where spaces are kept; made if it is not there
 	Bus      Bus                   // connected by the time of Run
-	Blob     *blob.Store           // where finished recordings go; nil: they stay in Dir
+	Blob     Blobs                 // where finished recordings go; nil: they stay in Dir
 	Verifier string                // key that checkpoints are checked by; "": none is kept
 	Logger   *slog.Logger          // nil: discard
 	Metrics  prometheus.Registerer // nil: none
@@ -122,11 +139,15 @@ func (a *Archive) Run(ctx context.Context) error {
 		return err
 	}
 	defer stopBlocks()
-	stopAnswers, err := a.opts.Bus.Handle(rangeSubject+"*", a.onRange)
-	if err != nil {
-		return err
+	for subject, answer := range map[string]func(string, []byte) ([]byte, error){
+		rangeSubject: a.onRange, snapshotSubject: a.onSnapshot,
+	} {
+		stop, err := a.opts.Bus.Handle(subject+"*", answer)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
-	defer stopAnswers()
 	close(a.ready)
 	if a.opts.Blob != nil {
 		running.Go(func() { a.upload(ctx) })

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"hustings/internal/blob"
 	"hustings/internal/opus"
 	"hustings/internal/programme"
 	"hustings/internal/space"
@@ -461,17 +460,7 @@ func TestRangesAreBounded(t *testing.T) {
 }
 
 func TestRecordingMovesToTheStore(t *testing.T) {
-	for _, url := range []string{"mem://", "file://" + t.TempDir()} {
-		store, err := blob.Open(t.Context(), url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		movesTo(t, store)
-	}
-}
-
-func movesTo(t *testing.T, store *blob.Store) {
+	store := &shelf{dir: t.TempDir()}
 	g := newRig(t).start(func(a *Archive) { a.opts.Blob = store })
 	g.resume(false)
 	g.write(6, 0, true)
@@ -481,7 +470,7 @@ func movesTo(t *testing.T, store *blob.Store) {
 		return !exists(g.onDisk("recording.ogg")) && !exists(g.onDisk("recording.mp4"))
 	})
 	g.sameRecording()
-	if names, err := store.List(t.Context(), ""); err != nil || len(names) != 3 {
+	if names, err := os.ReadDir(store.dir); err != nil || len(names) != 3 {
 		t.Errorf("the store has %v, %v", names, err)
 	}
 	if _, err := g.a.Proof(t.Context(), town, 0, 6); err != nil {
@@ -499,13 +488,8 @@ func movesTo(t *testing.T, store *blob.Store) {
 // A store that fails delays nothing: the recording is served from here, and moves
 // at the next start.
 func TestRecordingStaysWhileTheStoreFails(t *testing.T) {
-	store, err := blob.Open(t.Context(), "mem://")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Close(); err != nil { // from now on it fails
-		t.Fatal(err)
-	}
+	store := &shelf{dir: t.TempDir()}
+	store.fails.Store(true)
 	g := newRig(t).start(func(a *Archive) { a.opts.Blob = store })
 	g.resume(false)
 	g.write(6, 0, true)
@@ -513,12 +497,8 @@ func TestRecordingStaysWhileTheStoreFails(t *testing.T) {
 	until(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "can't be moved to the store") })
 	g.sameRecording()
 	g.stop()
-	folder, err := blob.Open(t.Context(), "file://"+t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer folder.Close()
-	g.start(func(a *Archive) { a.opts.Blob = folder })
+	store.fails.Store(false)
+	g.start(func(a *Archive) { a.opts.Blob = store })
 	until(t, "the files have moved", func() bool { return !exists(g.onDisk("recording.mp4")) })
 	g.sameRecording()
 }

@@ -74,6 +74,7 @@ type blockLog struct {
 	end     int64 // of the last block, in samples
 	final   bool
 	tally   space.Tally // the last one that a pulse told of
+	states  states      // the whole pulse, here and there
 	scratch []byte
 }
 
@@ -211,6 +212,7 @@ func (l *blockLog) add(b *programme.Block) {
 		l.tree.Append(lostLeaf(l.id, seq))
 	}
 	l.tree.Append(b.Leaf().Hash())
+	l.states.add(b)
 	l.entries = append(l.entries, entry{seq: b.Seq, offset: l.size})
 	l.epoch, l.began = b.Epoch, true
 	l.end, l.final = b.End(), b.Final

@@ -13,8 +13,9 @@ import (
 
 // Subjects on the bus; the space's id follows.
 const (
-	blockSubject = "hustings.block."
-	rangeSubject = "hustings.blocks."
+	blockSubject    = "hustings.block."
+	rangeSubject    = "hustings.blocks."
+	snapshotSubject = "hustings.snapshot."
 )
 
 // What one answer holds at most; a message of the bus takes 1 MiB.
@@ -24,8 +25,9 @@ const (
 	fetchTimeout    = 2 * time.Second
 )
 
-// onRange answers a request for blocks: as many from its first as fit. It is
-// silent if the first is not here, so that someone else may answer.
+// onRange answers a request for blocks: as many from its first as fit, so whoever
+// wants more asks again behind them. Blocks that were lost are left out. It is silent
+// if there is none of them here, so that someone else may answer.
 func (a *Archive) onRange(subject string, request []byte) ([]byte, error) {
 	id := space.ID(strings.TrimPrefix(subject, rangeSubject))
 	var want programme.Range
@@ -36,6 +38,7 @@ func (a *Archive) onRange(subject string, request []byte) ([]byte, error) {
 	if r == nil {
 		return nil, nil
 	}
+	r.reach(want.To)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.open() != nil {
@@ -44,15 +47,59 @@ func (a *Archive) onRange(subject string, request []byte) ([]byte, error) {
 	return r.log.framed(want)
 }
 
-// framed returns the blocks of a range that follow each other, framed, within the
-// limits of an answer; nil if the first is not there.
-func (l *blockLog) framed(want programme.Range) ([]byte, error) {
-	i := l.find(want.From)
-	var out []byte
-	for seq := want.From; seq < want.To && seq-want.From < maxAnswerBlocks; seq++ {
-		if i == len(l.entries) || l.entries[i].seq != seq {
-			break
+// Whoever has heard a block asks for those before it, and may be ahead of us by what
+// is on the way to the log.
+const (
+	aheadBlocks = 8
+	reachWithin = 300 * time.Millisecond
+	reachPoll   = 5 * time.Millisecond
+)
+
+// reach waits until the log goes up to a number, if it should in a moment.
+func (r *recorder) reach(next uint64) {
+	for deadline := time.Now().Add(reachWithin); ; time.Sleep(reachPoll) {
+		r.mu.Lock()
+		missing := r.open() == nil && !r.log.final && r.log.next() < next && next-r.log.next() <= aheadBlocks
+		r.mu.Unlock()
+		if !missing || time.Now().After(deadline) {
+			return
 		}
+	}
+}
+
+// onSnapshot answers what a reader must know who begins with block seq. It is silent
+// if the log does not go as far.
+func (a *Archive) onSnapshot(subject string, request []byte) ([]byte, error) {
+	id := space.ID(strings.TrimPrefix(subject, snapshotSubject))
+	var want struct {
+		Seq uint64 `json:"seq"`
+	}
+	if err := json.Unmarshal(request, &want); err != nil || !validID(id) {
+		return nil, fmt.Errorf("a request for a snapshot must be a JSON object with seq")
+	}
+	r := a.known(id)
+	if r == nil {
+		return nil, nil
+	}
+	r.reach(want.Seq)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open() != nil || want.Seq > r.log.next() {
+		return nil, nil
+	}
+	at, err := r.log.snapshot(want.Seq)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(at)
+}
+
+// framed returns the blocks of a range, from its beginning, framed, within the limits
+// of an answer; nil if there is none of them.
+func (l *blockLog) framed(want programme.Range) ([]byte, error) {
+	first := l.find(want.From)
+	var out []byte
+	for i := first; i < len(l.entries) && l.entries[i].seq < want.To && i-first < maxAnswerBlocks; i++ {
 		data, err := l.read(i)
 		if err != nil {
 			return nil, err
@@ -61,7 +108,6 @@ func (l *blockLog) framed(want programme.Range) ([]byte, error) {
 			break
 		}
 		out = programme.AppendFramed(out, data)
-		i++
 	}
 	return out, nil
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"hustings/internal/blob"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 )
@@ -158,7 +157,7 @@ func (a *Archive) openBlob(ctx context.Context, id space.ID, ext, kind string) (
 		return Content{}, notFound(id)
 	}
 	r, err := a.opts.Blob.Open(ctx, blobName(id, ext))
-	if errors.Is(err, blob.ErrNotFound) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return Content{}, notFound(id)
 	}
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"hustings/internal/broadcast"
 	"hustings/internal/bus"
 	"hustings/internal/desk"
+	"hustings/internal/live"
 	"hustings/internal/mix/hold"
 	"hustings/internal/stage"
 	"hustings/internal/store"
@@ -98,7 +99,7 @@ func (w *wiring) startBus(ctx context.Context) (err error) {
 
 func (w *wiring) startArchive(ctx context.Context) (err error) {
 	w.archive, err = archive.New(archive.Options{
-		Dir: w.dir.file("programme"), Bus: w.bus, Blob: w.blob, Verifier: w.keys.log.Verifier(),
+		Dir: w.dir.file("programme"), Bus: w.bus, Blob: shelf{w.blob}, Verifier: w.keys.log.Verifier(),
 		Logger: w.logger("archive"), Metrics: w.figures,
 	})
 	if err != nil {
@@ -153,8 +154,14 @@ func (w *wiring) startDesk(ctx context.Context) (err error) {
 }
 
 func (w *wiring) startWeb(ctx context.Context) error {
+	audience, err := live.New(live.Options{
+		Spaces: w.desk, Programme: w.broadcast, BaseURL: publicURL(w.node.opts), Logger: w.logger("live"),
+	})
+	if err != nil {
+		return err
+	}
 	server, err := web.New(web.Options{
-		Desk: w.desk, Stage: w.stage, Programme: w.broadcast, Archive: w.archive,
+		Desk: w.desk, Stage: w.stage, Programme: w.broadcast, Archive: w.archive, Live: audience,
 		BaseURL: publicURL(w.node.opts), Pages: ui.Pages(), Keys: []string{w.keys.log.Verifier()}, Version: w.node.opts.Version,
 		Ready: w.ready, Metrics: promhttp.HandlerFor(w.figures, promhttp.HandlerOpts{}), Registry: w.figures,
 		Logger: w.logger("web"),
