@@ -27,6 +27,12 @@ type Listener struct {
 	Conn   net.Conn // taken over: nobody else reads, writes or closes it any more
 	Head   []byte   // the head of the HTTP response, sent first; kept
 	Done   func()   // called once, when Conn is closed; may be nil
+	// Name is the listener's token, the same over all of its connections; "" if it
+	// did not say.
+	Name      string
+	Follows   bool // a page that follows the told depth
+	Rehearsal bool // of a crowd that is not there
+	Relay     bool // stands for listeners who are not known here
 }
 
 // listener is one who is attached.

@@ -19,6 +19,7 @@ import (
 	"hustings/internal/archive"
 	"hustings/internal/broadcast"
 	"hustings/internal/desk"
+	"hustings/internal/live"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 	"hustings/internal/stage"
@@ -237,8 +238,12 @@ func siteOn(t testing.TB, stage bothStages, change ...func(*web.Options)) *site 
 	if s.desk, err = desk.New(desk.Options{Store: db, Stage: stage, Tokens: minter, OwnerToken: ownerToken}); err != nil {
 		t.Fatal(err)
 	}
+	audience, err := live.New(live.Options{Spaces: s.desk, Programme: s.programme})
+	if err != nil {
+		t.Fatal(err)
+	}
 	o := web.Options{
-		Desk: s.desk, Stage: stage, Programme: s.programme, Archive: s.archive, Pages: builtPages, Keys: []string{"key+1"},
+		Desk: s.desk, Stage: stage, Programme: s.programme, Archive: s.archive, Live: audience, Pages: builtPages, Keys: []string{"key+1"},
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{to: s.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {

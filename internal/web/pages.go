@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hustings/internal/pages"
+	"hustings/internal/problem"
 	"hustings/internal/space"
 )
 
@@ -34,7 +35,7 @@ func (w *Web) routePages(mux *http.ServeMux) {
 func (w *Web) page(rw http.ResponseWriter, r *http.Request, status int, name string, f pages.Filling) {
 	body, err := w.pages.Fill(name, f)
 	if errors.Is(err, pages.ErrNotBuilt) {
-		plainText(rw, http.StatusServiceUnavailable, notBuilt)
+		problem.WriteText(rw, http.StatusServiceUnavailable, notBuilt)
 		return
 	}
 	if err != nil {

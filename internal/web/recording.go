@@ -8,6 +8,7 @@ import (
 
 	"hustings/internal/archive"
 	"hustings/internal/guard"
+	"hustings/internal/live"
 	"hustings/internal/space"
 )
 
@@ -18,14 +19,14 @@ const completeWithin = 3 * time.Second
 // recording answers with a file of a recording, or a part of it.
 func (w *Web) recording(rw http.ResponseWriter, r *http.Request) {
 	guard.OpenToAll(rw.Header())
-	id, ext := splitName(r.PathValue("file"))
+	id, ext := live.SplitName(r.PathValue("file"))
 	sp, err := w.Desk.Get(r.Context(), id)
 	switch {
 	case err != nil:
 		w.fail(rw, r, err)
 		return
 	case ext != "ogg" && ext != "mp4" && ext != "json":
-		unavailable(rw, r, ext, "/recordings/"+string(id))
+		live.NoFormat(ext, "/recordings/"+string(id)).Write(rw, r)
 		return
 	case sp.Phase != space.Ended:
 		w.noRecording(rw, r, sp)
@@ -74,9 +75,9 @@ func (w *Web) openRecording(ctx context.Context, id space.ID, ext string) (archi
 func (w *Web) noRecording(rw http.ResponseWriter, r *http.Request, sp space.Space) {
 	if sp.Phase.OnAir() {
 		p := newProblem(space.Errorf(space.TooEarly, "the recording is up when the space has ended; until then listen at /live/%s.ogg", sp.ID))
-		p.header.Set("Retry-After", seconds(latest))
-		p.write(rw, r)
+		p.Header.Set("Retry-After", "60")
+		p.Write(rw, r)
 		return
 	}
-	w.offAir(rw, r, sp)
+	live.OffAir(sp, visitOf(r.Context()).base).Write(rw, r)
 }

@@ -2,13 +2,13 @@ package web
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"hustings/internal/desk"
 	"hustings/internal/guard"
+	"hustings/internal/live"
 	"hustings/internal/space"
 )
 
@@ -29,15 +29,8 @@ func visitOf(ctx context.Context) visit {
 }
 
 func (w *Web) visit(r *http.Request) visit {
-	// Behind a proxy that ends TLS, the host tells that the request came that way.
-	v := visit{base: w.BaseURL, secure: r.TLS != nil || w.BaseURL == "https://"+r.Host}
-	if v.base == "" {
-		scheme := "http://"
-		if v.secure {
-			scheme = "https://"
-		}
-		v.base = scheme + hostOf(r)
-	}
+	var v visit
+	v.base, v.secure = live.Base(r, w.BaseURL)
 	if scheme, text, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		v.bearer = strings.TrimSpace(text)
 	}
@@ -46,15 +39,6 @@ func (w *Web) visit(r *http.Request) visit {
 		v.foreign = w.origin.Check(r) != nil
 	}
 	return v
-}
-
-// hostOf is how the client calls us: clients of HTTP/1.0 may not say, and get the
-// address that they reached.
-func hostOf(r *http.Request) string {
-	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); r.Host == "" && ok {
-		return at.String()
-	}
-	return r.Host
 }
 
 // entered holds what is so for every request here: its headers, how large it may

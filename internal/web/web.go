@@ -2,7 +2,7 @@
 // WHEP, the stage's WebSocket, the programme and its recordings.
 //
 // It translates and decides nothing. What a person may do is the desk's business;
-// what is wrong comes back as a *space.Error, and one place (problem.go) makes
+// what is wrong comes back as a *space.Error, and one room (problem) makes
 // that a status and a problem+json (RFC 9457) that says what to do.
 //
 //	shared := split.New(listener)                     // HTTP and ICE-TCP share a port
@@ -14,7 +14,6 @@
 //	visit.go     who asks: bearer token, session cookie, from which site; headers
 //	api.go       the JSON API, described at /api/openapi.json; spaces.go, invites.go, rehearsals.go
 //	whip.go      signalling for the stage (RFC 9725); onstage.go its WebSocket
-//	live.go      the programme: connections are taken over for broadcast
 //	recording.go what is there after the end
 //	pages.go     the built pages, filled in
 //
@@ -33,10 +32,10 @@ import (
 	"strings"
 
 	"hustings/internal/archive"
-	"hustings/internal/broadcast"
 	"hustings/internal/desk"
 	"hustings/internal/guard"
 	"hustings/internal/pages"
+	"hustings/internal/problem"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 	"hustings/internal/stage"
@@ -67,11 +66,12 @@ type Sessions interface {
 
 // Programme is what the audience hears now.
 type Programme interface {
-	Ready(id space.ID) bool
-	Attach(broadcast.Listener) error
-	Block(id space.ID, seq uint64) ([]byte, bool)
-	Pulse(id space.ID) ([]byte, bool)
 	Tally(id space.ID) space.Tally
+}
+
+// Live lays out what is at /live/: the room live.
+type Live interface {
+	Routes(mux *http.ServeMux)
 }
 
 // Archive is what was heard.
@@ -88,6 +88,7 @@ type Options struct {
 	Stage     Stage
 	Programme Programme
 	Archive   Archive
+	Live      Live // nil: nothing is at /live/
 	// Rehearsals are permitted and reported here; nil: there are none.
 	Rehearsals Rehearsals
 
@@ -131,7 +132,7 @@ func New(o Options) (*Web, error) {
 	if w.pages, err = pages.Read(o.Pages, frontPage, listenerPage, studioPage); err != nil {
 		return nil, err
 	}
-	if w.guard, err = guard.New(guard.Options{Refuse: refuse, Registry: o.Registry, Logger: w.log}); err != nil {
+	if w.guard, err = guard.New(guard.Options{Refuse: problem.Refuse, Registry: o.Registry, Logger: w.log}); err != nil {
 		return nil, err
 	}
 	w.sockets = prometheus.NewGauge(prometheus.GaugeOpts{Name: "hustings_stage_sockets", Help: "Open WebSockets of stages."})
@@ -143,7 +144,10 @@ func New(o Options) (*Web, error) {
 	mux := http.NewServeMux()
 	w.routeAPI(mux)
 	w.routeWHIP(mux)
-	w.routeProgramme(mux)
+	if o.Live != nil {
+		o.Live.Routes(mux)
+	}
+	mux.HandleFunc("GET /recordings/{file}", w.recording)
 	w.routePages(mux)
 	w.routeOperations(mux)
 	w.handler = w.guard.Observe(w.entered(w.guard.Route(mux)))
@@ -174,7 +178,7 @@ func (w *Web) Serve(ctx context.Context, listener net.Listener) error {
 
 // routeOperations lays out what those who run the server look at.
 func (w *Web) routeOperations(mux *http.ServeMux) {
-	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { plainText(rw, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { problem.WriteText(rw, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", w.ready)
 	mux.HandleFunc("GET /.well-known/hustings-keys.json", w.keys)
 	if w.Metrics != nil {
@@ -187,16 +191,16 @@ func (w *Web) ready(rw http.ResponseWriter, r *http.Request) {
 		if err := w.Ready(r.Context()); err != nil {
 			w.log.Warn("not ready", "err", err)
 			rw.Header().Set("Retry-After", "1")
-			plainText(rw, http.StatusServiceUnavailable, "not ready; the server's log says why")
+			problem.WriteText(rw, http.StatusServiceUnavailable, "not ready; the server's log says why")
 			return
 		}
 	}
-	plainText(rw, http.StatusOK, "ready")
+	problem.WriteText(rw, http.StatusOK, "ready")
 }
 
 func (w *Web) keys(rw http.ResponseWriter, _ *http.Request) {
 	keys := append([]string{}, w.Keys...) // an empty list, never null
 	guard.OpenToAll(rw.Header())
 	rw.Header().Set("Cache-Control", "public, max-age=300")
-	writeJSON(rw, http.StatusOK, "application/json", map[string][]string{"keys": keys})
+	problem.WriteJSON(rw, http.StatusOK, "application/json", map[string][]string{"keys": keys})
 }

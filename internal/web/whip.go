@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"hustings/internal/guard"
+	"hustings/internal/problem"
 	"hustings/internal/seats"
 	"hustings/internal/space"
 	"hustings/internal/stage"
@@ -171,10 +172,10 @@ func (w *Web) readBody(rw http.ResponseWriter, r *http.Request, kind string) (te
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		problemf(http.StatusRequestEntityTooLarge, "the body is too large; offer one audio track and nothing else").write(rw, r)
+		problem.Refuse(rw, r, http.StatusRequestEntityTooLarge, "the body is too large; offer one audio track and nothing else")
 		return "", false
 	case err != nil:
-		problemf(http.StatusBadRequest, "the body did not come whole; send the request again").write(rw, r)
+		problem.Refuse(rw, r, http.StatusBadRequest, "the body did not come whole; send the request again")
 		return "", false
 	}
 	return string(body), true
@@ -188,5 +189,5 @@ func (w *Web) failCall(rw http.ResponseWriter, r *http.Request, err error) {
 	if p.Status == http.StatusUnprocessableEntity {
 		p.Status, p.Title = http.StatusBadRequest, http.StatusText(http.StatusBadRequest)
 	}
-	p.write(rw, r)
+	p.Write(rw, r)
 }
