@@ -1,12 +1,18 @@
 // Package bus carries messages between rooms and between nodes, over NATS.
 //
 // A node alone runs the NATS server inside its own process and opens no port for
-// it; with a URL the same rooms speak to a NATS cluster instead. Messages are sent
-// once: who is not subscribed misses them, and asks for them by a request.
+// it, unless edges are to join it (server.go); with a URL the same rooms speak to
+// another node's server, or to a NATS cluster. Messages are sent once: who is not
+// subscribed misses them, and asks for them by a request.
 //
-//	hustings.block.{space}    blocks, as the stage writes them
-//	hustings.blocks.{space}   request {"from":a,"to":b}: blocks that were
-//	hustings.tally.{space}    how many listen, from each broadcast
+//	hustings.block.{space}     blocks, as the stage writes them
+//	hustings.blocks.{space}    request {"from":a,"to":b}: blocks that were
+//	hustings.snapshot.{space}  request {"seq":n}: what comes before block n
+//	hustings.tally.{space}     how many listen, from each broadcast
+//	hustings.space.{space}     a space as it is now, from the desk
+//	hustings.edge.{name}       an edge is there, once a second
+//	hustings.edges             who serves listeners, from the core
+//	hustings.ask.{what}        requests of an edge to the core
 //
 // Publishing never waits: not for a subscriber that is slow (its messages queue up
 // to a limit and are then dropped, which the log tells), nor for the network.
@@ -14,6 +20,7 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,7 +31,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
 
@@ -33,6 +39,8 @@ var (
 	ErrNotReady = errors.New("the bus is not connected")
 	ErrFull     = errors.New("the bus is full: the network takes messages slower than they come")
 	ErrNoAnswer = errors.New("nobody answers on the bus")
+	ErrLost     = errors.New("the bus is lost; it is connected again as soon as it is back")
+	ErrRefused  = errors.New("the bus does not know this user and password")
 )
 
 // Limits. A message of at most 1 MiB is NATS' own default.
@@ -48,6 +56,11 @@ const (
 
 	retryAfter = time.Second
 	drainTime  = 2 * time.Second // at the end, for what is on its way
+
+	connectTime = 5 * time.Second
+	// A connection that says nothing is lost after three pings.
+	pingEvery = 2 * time.Second
+	pingsLost = 2
 )
 
 // Options configure a Bus. Their zero value is a server of our own, in process.
@@ -57,8 +70,13 @@ type Options struct {
 	// ws:// or wss://, several separated by commas. It needs credentials: a user and
 	// password, or a token, within the URL, or the Credentials file.
 	URL         string
-	Credentials string       // path of a NATS .creds file
-	Logger      *slog.Logger // nil: discard
+	Credentials string // path of a NATS .creds file
+	// Listen is the address, HOST:PORT, on which our own server takes edges; "": it
+	// takes none. Secret is the password of their user, EdgeUser.
+	Listen string
+	Secret string
+	TLS    *tls.Config  // how Listen speaks TLS; nil: it does not
+	Logger *slog.Logger // nil: discard
 }
 
 // Bus is the connection to NATS. Its methods may be called by any goroutine.
@@ -71,7 +89,9 @@ type Bus struct {
 	outBytes atomic.Int64   // in out
 
 	// Two connections, so that nothing that comes in can hold up what goes out.
-	conns atomic.Pointer[conns]
+	conns   atomic.Pointer[conns]
+	address atomic.Pointer[string] // where edges are taken
+	refused atomic.Bool            // by the server that was lost, since it is back
 }
 
 type conns struct {
@@ -87,7 +107,7 @@ func New(o Options) (*Bus, error) {
 	if o.Name == "" {
 		o.Name = "hustings"
 	}
-	if err := checkURL(o); err != nil {
+	if err := errors.Join(checkURL(o), checkListen(o)); err != nil {
 		return nil, err
 	}
 	return &Bus{
@@ -133,20 +153,33 @@ func checkURL(o Options) error {
 // Ready is closed when the bus is connected.
 func (b *Bus) Ready() <-chan struct{} { return b.ready }
 
+// Connected reports whether messages come and go at the moment.
+func (b *Bus) Connected() bool {
+	c := b.conns.Load()
+	return c != nil && c.in.IsConnected() && c.out.IsConnected()
+}
+
+// Reconnects returns how often the bus was lost and came back. What others published
+// meanwhile did not come.
+func (b *Bus) Reconnects() uint64 {
+	c := b.conns.Load()
+	if c == nil {
+		return 0
+	}
+	return c.in.Stats().Reconnects
+}
+
 // Run connects and carries messages until ctx is done. What was published by then
 // is still sent.
 func (b *Bus) Run(ctx context.Context) error {
-	var inProcess nats.Option
+	var inProcess []nats.Option
 	if b.opts.URL == "" {
-		s, err := b.startServer()
+		own, err := b.startServer(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() {
-			s.Shutdown()
-			s.WaitForShutdown()
-		}()
-		inProcess = nats.InProcessServer(s)
+		defer own.stop()
+		inProcess = own.connectBy()
 	}
 	c, err := b.connectBoth(ctx, inProcess)
 	if err != nil || c == nil {
@@ -160,29 +193,8 @@ func (b *Bus) Run(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bus) startServer() (*server.Server, error) {
-	s, err := server.NewServer(&server.Options{
-		ServerName: b.opts.Name,
-		DontListen: true,
-		NoSigs:     true,
-		NoLog:      true,
-		MaxPayload: MaxMessage,
-		MaxPending: pendingServer,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("starting the bus: %w", err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		s.Shutdown()
-		s.WaitForShutdown()
-		return nil, errors.New("starting the bus: the embedded NATS server is not ready after 10 s")
-	}
-	return s, nil
-}
-
 // connectBoth returns nil connections and no error when ctx is done first.
-func (b *Bus) connectBoth(ctx context.Context, inProcess nats.Option) (*conns, error) {
+func (b *Bus) connectBoth(ctx context.Context, inProcess []nats.Option) (*conns, error) {
 	drained := make(chan struct{})
 	closed := sync.OnceFunc(func() { close(drained) })
 	in, err := b.connect(ctx, "in", inProcess, nats.ClosedHandler(func(*nats.Conn) { closed() }))
@@ -198,7 +210,7 @@ func (b *Bus) connectBoth(ctx context.Context, inProcess nats.Option) (*conns, e
 }
 
 // connect tries until it is connected or refused for good.
-func (b *Bus) connect(ctx context.Context, direction string, inProcess nats.Option, more ...nats.Option) (*nats.Conn, error) {
+func (b *Bus) connect(ctx context.Context, direction string, inProcess []nats.Option, more ...nats.Option) (*nats.Conn, error) {
 	options := append(more,
 		nats.Name(b.opts.Name+" "+direction),
 		nats.MaxReconnects(-1),
@@ -211,12 +223,14 @@ func (b *Bus) connect(ctx context.Context, direction string, inProcess nats.Opti
 			}
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
+			b.refused.Store(false)
 			b.log.Info("bus connected again", "direction", direction, "server", c.ConnectedUrlRedacted())
 		}),
 	)
-	if inProcess != nil {
-		options = append(options, inProcess)
+	if inProcess == nil {
+		inProcess = byNetwork()
 	}
+	options = append(options, inProcess...)
 	if b.opts.Credentials != "" {
 		options = append(options, nats.UserCredentials(b.opts.Credentials))
 	}
@@ -225,7 +239,10 @@ func (b *Bus) connect(ctx context.Context, direction string, inProcess nats.Opti
 		if err == nil {
 			return c, nil
 		}
-		if inProcess != nil || errors.Is(err, nats.ErrAuthorization) {
+		if errors.Is(err, nats.ErrAuthorization) {
+			return nil, fmt.Errorf("connecting to the bus: %w", ErrRefused)
+		}
+		if b.opts.URL == "" {
 			return nil, fmt.Errorf("connecting to the bus: %w", err)
 		}
 		b.log.Warn("bus can't be reached; trying again", "err", err, "after", retryAfter)
@@ -237,7 +254,26 @@ func (b *Bus) connect(ctx context.Context, direction string, inProcess nats.Opti
 	}
 }
 
+// byNetwork is what is so for a connection to a server elsewhere.
+func byNetwork() []nats.Option {
+	return []nats.Option{
+		nats.CustomInboxPrefix(inbox),
+		nats.Timeout(connectTime),
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(pingsLost),
+		// Whoever let us in once is tried for ever: a server that is set up anew may
+		// not know us yet.
+		nats.IgnoreAuthErrorAbort(),
+	}
+}
+
 func (b *Bus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrAuthorization) {
+		if !b.refused.Swap(true) { // else it would be told each second
+			b.log.Error("the bus is back but does not know this user and password; trying again until it does")
+		}
+		return
+	}
 	if sub == nil {
 		b.log.Error("bus error", "err", err)
 		return

@@ -103,12 +103,15 @@ func (b *Bus) Handle(subject string, answer func(subject string, request []byte)
 // Request asks and waits for the first answer, or until ctx is done: give it a
 // deadline.
 //
-// Errors: ErrNotReady; ErrNoAnswer, if nobody handles the subject; the text of
+// Errors: ErrNotReady; ErrLost; ErrNoAnswer, if nobody handles the subject; the text of
 // the error that the one who answered returned; that of ctx.
 func (b *Bus) Request(ctx context.Context, subject string, request []byte) ([]byte, error) {
 	c := b.conns.Load()
 	if c == nil {
 		return nil, fmt.Errorf("asking %s: %w", subject, ErrNotReady)
+	}
+	if !c.in.IsConnected() {
+		return nil, fmt.Errorf("asking %s: %w", subject, ErrLost)
 	}
 	m, err := c.in.RequestWithContext(ctx, subject, request)
 	switch {
