@@ -1,11 +1,15 @@
 import { batch, computed, effect, signal } from '@preact/signals';
-import { PlainPlayer, playsOgg } from '../live/plain.ts';
+import { Address } from '../live/address.ts';
+import { Edges } from '../live/edges.ts';
+import { PlainPlayer } from '../live/plain.ts';
 import { StreamPlayer, type Player } from '../live/player.ts';
-import { probe } from '../live/sink.ts';
+import { chooseWay } from '../live/way.ts';
 import { inOrder, onAir, type Phase, type Pulse, type PulseSeat, type Space } from '../shared/space.ts';
 import { soundElement } from '../shared/sound.ts';
 import { RecordingPlayer } from './recording.ts';
 import { replacedStart } from './announced.ts';
+import { Hold } from './hold.ts';
+import { listenerToken } from './token.ts';
 import { SpaceWatch } from './watch.ts';
 import { wordsFor, type Words } from './words.ts';
 
@@ -17,6 +21,9 @@ export interface Voice extends PulseSeat {
 
 /** Looks in a row that may fail before the page says so: one may just have been unlucky. */
 const UNLUCKY = 1;
+
+/** Milliseconds after the first sound at which the page fetches what it may need later. */
+const AFTER_FIRST_SOUND = 3_000;
 
 /** What the page knows; the views only read it. */
 export class Listening {
@@ -35,6 +42,8 @@ export class Listening {
   /** What takes the player's place after the end. */
   readonly recording = signal<RecordingPlayer | null>(null);
   readonly audio = soundElement('sound');
+  private readonly edges = new Edges();
+  private readonly hold = new Hold();
 
   constructor(
     readonly id: string,
@@ -54,10 +63,14 @@ export class Listening {
       const state = this.player.state.value;
       if (state === 'playing') this.heard.value = true;
       if (state === 'idle') this.heard.value = false;
+      this.hold.play(state === 'held');
+      // Behind the first sound, which nothing is to delay.
+      if (state === 'playing') setTimeout(() => this.hold.prepare(), AFTER_FIRST_SOUND);
     });
     effect(() => {
       this.audio.volume = this.volume.value;
       this.audio.muted = this.muted.value;
+      this.hold.loud(this.muted.value ? 0 : this.volume.value);
     });
     effect(() => {
       if (this.player.state.value === 'over') void this.refresh();
@@ -85,7 +98,7 @@ export class Listening {
   /** What is shown is what was known last: there is no connection to tell what is so. */
   readonly stale = computed(() => {
     const state = this.player.state.value;
-    return state === 'lost' || (this.unreached.value && (state === 'idle' || state === 'waiting') && !this.recording.value);
+    return state === 'lost' || state === 'held' || (this.unreached.value && (state === 'idle' || state === 'waiting') && !this.recording.value);
   });
 
   readonly title = computed(() => this.pulse.value?.title ?? this.space.value?.title ?? '');
@@ -125,6 +138,7 @@ export class Listening {
       this.player.stop();
       return;
     }
+    this.hold.allow();
     this.player.press();
     // The doors may have opened since this page last looked; from now on it looks more often.
     if (this.player.state.peek() === 'waiting') void this.refresh();
@@ -142,6 +156,7 @@ export class Listening {
   }
 
   private learn(space: Space | null): void {
+    this.edges.learn(space?.edges, '');
     batch(() => {
       this.space.value = space;
       this.glimpse.value = null;
@@ -156,17 +171,17 @@ export class Listening {
   }
 
   private choosePlayer(): Player {
-    const base = `/live/${encodeURIComponent(this.id)}`;
+    const address = new Address(this.id, listenerToken(this.id), this.edges);
     const isOpen = () => onAir(this.space.peek()?.phase ?? 'scheduled');
-    const feed = probe();
-    if (feed) return new StreamPlayer(this.audio, `${base}.mp4`, feed, isOpen, () => void this.refresh());
-    const player = new PlainPlayer(this.audio, base, isOpen);
-    if (!playsOgg()) player.state.value = 'failed';
+    const way = chooseWay();
+    if (way.kind === 'pushed') return new StreamPlayer(this.audio, address, way.feed, isOpen, () => void this.refresh());
+    const player = new PlainPlayer(this.audio, address, way.kind === 'files' ? way.files : [], isOpen);
+    if (way.kind === 'none') player.state.value = 'failed';
     return player;
   }
 
   private hears(): boolean {
-    return ['playing', 'buffering', 'lost'].includes(this.player.state.peek());
+    return ['playing', 'buffering', 'held', 'lost'].includes(this.player.state.peek());
   }
 
   /** While the stream tells everything, and once all is over, there is nothing to ask. */

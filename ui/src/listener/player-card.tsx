@@ -12,7 +12,7 @@ export function PlayerCard({ at }: Props) {
   const state = at.player.state.value;
   const trouble = at.stale.value || state === 'failed' || state === 'blocked' || at.phase.value === 'cancelled';
   return (
-    <section class="card player" data-testid="player" data-state={state} data-trouble={trouble || undefined} aria-label="Player">
+    <section class="card player" data-testid="player" data-state={state} data-trouble={(trouble && state !== 'held') || undefined} aria-label="Player">
       <div class="player-say">
         <Bars at={at} />
         {/* Headlines change seldom; details that change are read along with them. */}

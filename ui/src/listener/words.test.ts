@@ -7,7 +7,7 @@ const calm: Situation = { phase: 'live', player: 'playing', startsIn: null, noti
 const say = (change: Partial<Situation>) => wordsFor({ ...calm, ...change });
 
 const PHASES: Phase[] = ['scheduled', 'open', 'live', 'ended', 'cancelled'];
-const PLAYERS: PlayerState[] = ['idle', 'waiting', 'connecting', 'buffering', 'playing', 'lost', 'blocked', 'over', 'failed'];
+const PLAYERS: PlayerState[] = ['idle', 'waiting', 'connecting', 'buffering', 'playing', 'held', 'lost', 'blocked', 'over', 'failed'];
 
 test('every situation has words of whole sentences', () => {
   for (const phase of PHASES) {
@@ -44,6 +44,14 @@ test('a lost connection says since when, and what happens next', () => {
   expect(headline).toBe('Connection lost');
   expect(detail).toContain('since 20:15');
   expect(detail).toContain('reconnects by itself');
+});
+
+test('a server without its line to the stage says so calmly, and that nothing is missed', () => {
+  const { headline, detail, button } = say({ player: 'held' });
+  expect(headline).toBe('Waiting for the stage');
+  expect(detail).toContain('lost its line to the stage; you are still connected');
+  expect(detail).toContain('what you missed');
+  expect(button?.does).toBe('stop');
 });
 
 test('what was never heard was not lost', () => {

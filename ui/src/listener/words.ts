@@ -64,6 +64,8 @@ function trouble(now: Situation): Words | null {
       return now.unreached ? unreached(now) : null;
     case 'lost':
       return now.heard ? cutOff(now) : notYet;
+    case 'held':
+      return held;
     default:
       return null;
   }
@@ -80,6 +82,12 @@ const cutOff = (now: Situation): Words => ({
   detail: `No sound since ${now.lostSince ?? 'a moment ago'}. This page reconnects by itself. If it takes long, check your internet connection.`,
   button: STOP,
 });
+
+const held: Words = {
+  headline: 'Waiting for the stage',
+  detail: 'This server has lost its line to the stage; you are still connected. Music plays meanwhile, and the sound goes on by itself with what you missed.',
+  button: STOP,
+};
 
 /** Pressed or not, that stays so; the page comes back by itself. */
 function unreached(now: Situation): Words {

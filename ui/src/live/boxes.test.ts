@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Box, BoxSplitter, children, concat, viewOf } from './boxes.ts';
-import { decodeTime, readPulse } from './fragment.ts';
+import { decodeTime, depthIn, pulseIn, readEvent } from './fragment.ts';
 
 function box(type: string, ...payload: Uint8Array[]): Uint8Array {
   const body = concat(payload);
@@ -82,6 +82,25 @@ test('children are found from where they start', () => {
 
 const emsg = (scheme: string, value: string, payload: string, timescale = 48_000) =>
   only(box('emsg', u32(1 << 24, timescale), u64(72_000n), u32(0, 7), text(`${scheme}\0${value}\0${payload}`)));
+
+const readPulse = (message: Box) => {
+  const event = readEvent(message);
+  return event && pulseIn(event);
+};
+
+test('the depth to follow is read, and nothing else for it', () => {
+  const depth = (message: Box) => {
+    const event = readEvent(message);
+    return event && depthIn(event);
+  };
+  expect(depth(emsg('urn:hustings:pace', 'depth', '{"depth":3.5}'))).toBe(3.5);
+  expect(depth(emsg('urn:hustings:pace', 'other', '{"depth":3.5}'))).toBeNull();
+  expect(depth(emsg('urn:hustings:pulse', 'depth', '{"depth":3.5}'))).toBeNull();
+  for (const payload of ['{"depth":"3"}', '{"depth":null}', '{"depth":1e999}', '{}', 'null', '3', '[3]']) {
+    expect(depth(emsg('urn:hustings:pace', 'depth', payload))).toBeNull();
+  }
+  expect(readPulse(emsg('urn:hustings:pace', 'state', '{}'))).toBeNull();
+});
 
 test('a pulse is read with its time and kind', () => {
   expect(readPulse(emsg('urn:hustings:pulse', 'patch', '{"speaking":["a"]}'))).toEqual({

@@ -2,9 +2,11 @@ import { signal, type Signal } from '@preact/signals';
 import { backoff, pause } from '../shared/backoff.ts';
 import type { Pulse } from '../shared/space.ts';
 import { onAir } from '../shared/space.ts';
+import type { Address } from './address.ts';
+import { Behind } from './behind.ts';
 import type { Box } from './boxes.ts';
-import { Edge } from './edge.ts';
-import { decodeTime, readPulse } from './fragment.ts';
+import { decodeTime, depthIn, pulseIn, readEvent } from './fragment.ts';
+import { askLine, Line } from './line.ts';
 import { PulseQueue } from './pulses.ts';
 import { Sink, type Feed } from './sink.ts';
 import { readStream, type Outcome } from './stream.ts';
@@ -16,6 +18,7 @@ export type PlayerState =
   | 'connecting'
   | 'buffering' // connected, not enough to play on
   | 'playing'
+  | 'held' // connected, but the server has lost its line to the stage
   | 'lost' // no connection; tries again by itself
   | 'blocked' // the browser wants another press
   | 'over' // the stream came to its end
@@ -47,7 +50,21 @@ const HOPEFUL = 14;
 /** Milliseconds between two looks at the sound. */
 const TICK = 200;
 
-/** The stream is one connection from hold audio to the last word; `onRefused` hears of one that is not there. */
+/** Less than this to play on with, in seconds, and nothing for so long: something is wrong with the line. */
+const NEARLY_DRY = 0.3;
+const SILENT = 1.2;
+
+/** Seconds of silence beyond the depth after which a connection is taken for dead. */
+const DEAD = 8;
+
+/** Seconds after which a connection counts as a good one, and a loss of it as the first. */
+const GOOD = 5;
+
+/**
+ * The stream is one connection from hold audio to the last word. When it is lost, or
+ * its server has nothing, the page moves to another one while the sound goes on from
+ * what is buffered. `onRefused` hears of a stream that is not there.
+ */
 export class StreamPlayer implements Player {
   readonly state = signal<PlayerState>('idle');
   readonly pulse = signal<Pulse | null>(null);
@@ -56,9 +73,15 @@ export class StreamPlayer implements Player {
 
   private sink: Sink | null = null;
   private session: AbortController | null = null;
+  private connection: AbortController | null = null;
+  /** The server of the connection; "" is the page's own. */
+  private server = '';
   private ticker = 0;
   private readonly pulses = new PulseQueue();
-  private readonly edge = new Edge();
+  private readonly sound = new Behind();
+  private readonly line = new Line();
+  /** When the newest block came, or the connection was made, in seconds. */
+  private cameAt = 0;
   private connected = false;
   private finished = false;
   private wake: () => void = () => {};
@@ -67,7 +90,7 @@ export class StreamPlayer implements Player {
 
   constructor(
     private readonly audio: HTMLAudioElement,
-    private readonly url: string,
+    private readonly address: Address,
     private readonly feed: Feed,
     /** Does the programme run, as far as the page knows? */
     private readonly isOpen: () => boolean,
@@ -117,6 +140,8 @@ export class StreamPlayer implements Player {
   private end(state: PlayerState): void {
     this.session?.abort();
     this.session = null;
+    this.connection?.abort();
+    this.line.came();
     clearInterval(this.ticker);
     this.sink?.close();
     this.sink = null;
@@ -128,27 +153,51 @@ export class StreamPlayer implements Player {
 
   /** Connects, and again after each loss, until the programme is over or the listener leaves. */
   private async run(signal: AbortSignal): Promise<void> {
+    const { edges } = this.address;
     try {
-      for (let tries = 0; ; ) {
+      for (let tries = 0; ; tries++) {
         if (!this.isOpen()) await this.untilDoorsOpen(signal);
-        const outcome = await readStream(this.url, signal, () => this.opened(() => (tries = 0)), (box) => this.take(box));
+        await edges.settled();
+        this.server = edges.pick();
+        const { outcome, lasted } = await this.listen(this.server);
+        if (signal.aborted) return;
         this.connected = false;
+        this.line.came();
         if (this.isOver(outcome)) return;
         this.lostSince.value ??= Date.now();
-        await pause(waitFor(outcome, tries++), signal);
+        edges.lost(this.server);
+        if (lasted > GOOD) tries = 0;
+        const elsewhere = edges.hasOther(this.server);
+        // The first move to another server is made at once: the buffer bridges it, and nobody hears it.
+        if (tries > 0 || !elsewhere) await pause(waitFor(outcome, tries, elsewhere), signal);
       }
     } catch (error) {
       if (!signal.aborted) this.end('failed');
     }
   }
 
-  private opened(settled: () => void): void {
-    settled();
+  /** One connection, to its end; `lasted` is in seconds. */
+  private async listen(server: string): Promise<{ outcome: Outcome; lasted: number }> {
+    this.connection = new AbortController();
+    let since = Infinity;
+    const outcome = await readStream(this.address.pushed(server), this.connection, {
+      opened: () => {
+        since = seconds();
+        this.opened();
+      },
+      box: (box) => this.take(box),
+      patience: () => (this.line.held ? Infinity : DEAD + (this.sink?.pace.target ?? 0)),
+    });
+    return { outcome, lasted: seconds() - since };
+  }
+
+  private opened(): void {
     this.connected = true;
+    this.cameAt = seconds();
     this.lostSince.value = null;
     this.headBoxes = [];
     this.pulses.restart();
-    this.edge.restart();
+    this.sound.restart();
   }
 
   /** True once nothing more will come on this stream. */
@@ -158,7 +207,9 @@ export class StreamPlayer implements Player {
       this.sink?.finish();
       return true;
     }
-    if (outcome.kind === 'refused' && (outcome.status === 410 || outcome.status === 404)) {
+    if (outcome.kind !== 'refused') return false;
+    // An edge that does not know the space may be a young one; the page's own server knows.
+    if (outcome.status === 410 || (outcome.status === 404 && this.server === '')) {
       this.end(outcome.status === 410 ? 'over' : 'idle');
       this.onRefused(outcome.status);
       return true;
@@ -178,8 +229,7 @@ export class StreamPlayer implements Player {
 
   private take(box: Box): void {
     if (box.type === 'emsg') {
-      const message = readPulse(box);
-      if (message) this.pulses.push(message);
+      this.takeEvent(box);
     } else if (box.type === 'ftyp') {
       this.headBoxes = [box.bytes];
     } else if (box.type === 'moov') {
@@ -189,7 +239,9 @@ export class StreamPlayer implements Player {
     } else if (box.type === 'mdat' && this.moof) {
       const start = decodeTime(this.moof);
       if (start !== null) {
-        this.edge.came(performance.now() / 1000, start);
+        this.cameAt = seconds();
+        this.line.came();
+        this.sound.came(this.cameAt, start);
         this.sink?.fragment(start, this.moof.bytes, box.bytes);
       }
       this.moof = null;
@@ -198,28 +250,57 @@ export class StreamPlayer implements Player {
     }
   }
 
+  private takeEvent(box: Box): void {
+    const event = readEvent(box);
+    if (!event) return;
+    const depth = depthIn(event);
+    if (depth !== null) this.sink?.pace.follow(depth);
+    const message = pulseIn(event);
+    if (!message) return;
+    this.pulses.push(message);
+    // Where else to go is good to know at once, not when its sound is heard.
+    this.address.edges.learn(this.pulses.received?.edges, this.server);
+  }
+
   /** Keeps the sound near the live edge and tells what is so. */
   private look(): void {
     const { sink, audio } = this;
     if (!sink) return;
-    sink.tick(performance.now() / 1000);
+    const now = seconds();
+    sink.tick(now);
+    const dry = this.connected && !this.finished && sink.reserve < NEARLY_DRY && now - this.cameAt > SILENT;
+    if (this.line.look(now, dry)) void this.askAfterLine();
     this.showPulse(sink);
     if (this.finished && (audio.ended || sink.ahead < 0.05)) {
       this.pulse.value = this.pulses.received;
       this.end('over');
       return;
     }
-    const now = this.state.peek();
-    if (now === 'waiting' || (now === 'blocked' && audio.paused)) return;
+    const state = this.state.peek();
+    if (state === 'waiting' || (state === 'blocked' && audio.paused)) return;
     this.state.value = this.derive(sink);
-    const behind = sink.flowing ? this.edge.behind(performance.now() / 1000, audio.currentTime) : null;
+    const behind = sink.flowing ? this.sound.behind(now, audio.currentTime) : null;
     this.behind.value = behind === null ? null : Math.round(behind * 2) / 2;
   }
 
   private derive(sink: Sink): PlayerState {
     if (sink.flowing) return 'playing';
+    if (this.connected && this.line.held) return 'held';
     if (this.connected || this.finished) return 'buffering';
     return this.lostSince.peek() ? 'lost' : 'connecting';
+  }
+
+  /** The connection lives and nothing comes: its server may know why, and another may have the sound. */
+  private async askAfterLine(): Promise<void> {
+    const { address, connection, line, server } = this;
+    const answer = await askLine(address.pulse(server));
+    let move = line.answered(seconds(), answer) === 'move';
+    const elsewhere = address.edges.hasOther(server);
+    if (!move && elsewhere && line.weary(seconds())) {
+      move = (await askLine(address.pulse(address.edges.pick(server)))) === 'fine' && line.held;
+    }
+    // Without another server, one that answers is stayed with: its silence is the programme's.
+    if (move && (elsewhere || answer === 'dead') && this.connection === connection) connection?.abort();
   }
 
   private showPulse(sink: Sink): void {
@@ -230,8 +311,11 @@ export class StreamPlayer implements Player {
   }
 }
 
-function waitFor(outcome: Outcome, tries: number): number {
-  const asked = outcome.kind === 'refused' && outcome.retryAfter !== null ? outcome.retryAfter * 1000 : 0;
+const seconds = (): number => performance.now() / 1000;
+
+/** Milliseconds to the next try. Who asks for a long wait is waited for only where there is nobody else to go to. */
+function waitFor(outcome: Outcome, tries: number, elsewhere: boolean): number {
+  const asked = !elsewhere && outcome.kind === 'refused' && outcome.retryAfter !== null ? outcome.retryAfter * 1000 : 0;
   const pause = backoff(tries, Math.random, 500, tries < HOPEFUL ? SOON : undefined);
   return Math.max(pause, asked * (1 + Math.random() / 4));
 }

@@ -51,7 +51,7 @@ function make(managed = false): { sink: Sink; audio: FakeAudio; source: FakeSour
   });
   const source = FakeSource.newest;
   // Each "updateend" lets the next waiting piece in.
-  const pump = () => Array.from({ length: 40 }, () => source.buffer.dispatchEvent(new Event('updateend')));
+  const pump = () => Array.from({ length: 200 }, () => source.buffer.dispatchEvent(new Event('updateend')));
   return { sink, audio, source, pump };
 }
 
@@ -90,14 +90,30 @@ test('a managed source is fed only while it asks, then with the init segment and
   source.streaming = false;
   source.open();
   sink.init(bytes('init'));
-  for (let i = 0; i < 30; i++) sink.fragment(i / 2, bytes(`${i}`), bytes('!'));
+  for (let i = 0; i < 300; i++) sink.fragment(i / 2, bytes(`${i}`), bytes('!'));
   pump();
   expect(source.appended).toEqual([]);
   source.streaming = true;
   source.dispatchEvent(new Event('startstreaming'));
   pump();
   expect(source.appended[0]).toBe('init');
-  expect(source.appended.slice(1)).toEqual(Array.from({ length: 11 }, (_, i) => `${19 + i}!`));
+  expect(source.appended.slice(1)).toEqual(Array.from({ length: 127 }, (_, i) => `${173 + i}!`));
+});
+
+test('what a managed source does not take yet counts as there, so a deep start needs no more of it', () => {
+  const { sink, audio, source, pump } = make(true);
+  sink.pace.follow(24);
+  source.open();
+  sink.init(bytes('init'));
+  for (let i = 0; i < 20; i++) sink.fragment(100 + i / 2, bytes(`${i}`), bytes('!'));
+  pump();
+  source.streaming = false;
+  for (let i = 20; i < 50; i++) sink.fragment(100 + i / 2, bytes(`${i}`), bytes('!'));
+  audio.spans = [[100, 110]];
+  sink.tick(0);
+  expect(sink.flowing).toBe(true);
+  expect(audio.currentTime).toBeCloseTo(101);
+  expect(sink.reserve).toBeCloseTo(24);
 });
 
 test('playing begins near the live edge, once there is enough', () => {
@@ -110,6 +126,30 @@ test('playing begins near the live edge, once there is enough', () => {
   sink.tick(0.2);
   expect(sink.flowing).toBe(true);
   expect(audio.currentTime).toBeCloseTo(103 - sink.pace.target);
+});
+
+test('it begins as deep as it was told, from the backlog', () => {
+  const { sink, audio, source } = make();
+  sink.pace.follow(20);
+  source.open();
+  audio.spans = [[100, 110]];
+  sink.tick(0);
+  expect(sink.flowing).toBe(false);
+  audio.spans = [[100, 121]];
+  sink.tick(0.2);
+  expect([sink.flowing, audio.currentTime]).toEqual([true, 101]);
+});
+
+test('a short backlog, or a slow line, is not waited for long: it begins with the oldest', () => {
+  const { sink, audio, source } = make();
+  sink.pace.follow(20);
+  source.open();
+  audio.spans = [[100, 103]];
+  sink.tick(0);
+  sink.tick(0.5);
+  expect(sink.flowing).toBe(false);
+  sink.tick(0.8);
+  expect([sink.flowing, audio.currentTime]).toEqual([true, 100.01]);
 });
 
 test('until there is enough it stands still, also where its position has sound already', () => {
@@ -139,6 +179,33 @@ test('a dry buffer is waited out with speed 0, and a later start keeps more', ()
   sink.tick(2);
   expect([audio.playbackRate, sink.flowing]).toEqual([1, true]);
   expect(sink.pace.target).toBeGreaterThan(before);
+});
+
+test('after a silence it goes on with what was missed', () => {
+  const { sink, audio, source } = make();
+  source.open();
+  audio.spans = [[0, 3]];
+  sink.tick(0);
+  audio.currentTime = 3;
+  audio.dispatchEvent(new Event('waiting'));
+  audio.spans = [[0, 13]];
+  sink.tick(10);
+  expect([audio.playbackRate, audio.currentTime]).toEqual([1, 3]);
+});
+
+test('after a silence with a hole it goes on behind the hole', () => {
+  const { sink, audio, source } = make();
+  source.open();
+  audio.spans = [[0, 3]];
+  sink.tick(0);
+  audio.currentTime = 3;
+  audio.dispatchEvent(new Event('waiting'));
+  audio.spans = [
+    [0, 3],
+    [5, 9],
+  ];
+  sink.tick(10);
+  expect([audio.playbackRate, audio.currentTime]).toEqual([1, 5.01]);
 });
 
 test('"waiting" during a seek with sound ahead is no dry buffer', () => {

@@ -7,8 +7,18 @@ const KEEP = 20;
 /** Less than this ahead, in seconds, is nothing to play on. */
 const DRY = 0.2;
 
-/** Fragments kept while the browser wants none (ManagedMediaSource), or the buffer is full: 6 s. */
-const QUEUE = 12;
+/** Seconds of a block. */
+const BLOCK = 0.5;
+
+/**
+ * Fragments kept while the browser wants none (ManagedMediaSource, which may take only
+ * some seconds ahead), or the buffer is full: 64 s, more than the deepest that a page
+ * is ever told to be, and all that it plays on with after a silence.
+ */
+const QUEUE = 128;
+
+/** Seconds that a start waits for the whole depth, when there is already enough to play on: a slow line, or a young programme. */
+const WAIT = 0.7;
 
 /** What ManagedMediaSource (iOS) has beyond MediaSource. */
 interface ManagedSource extends MediaSource {
@@ -49,6 +59,10 @@ export class Sink {
   private closing = false;
   /** Playing is held back until enough is buffered to go on without stutter. */
   private holding = true;
+  /** Has anything been played yet? */
+  private begun = false;
+  /** When the first sound was there to be played. */
+  private since: number | null = null;
   readonly pace = new Pace();
 
   constructor(
@@ -77,6 +91,11 @@ export class Sink {
     return range ? range.end - this.audio.currentTime : 0;
   }
 
+  /** Seconds that can be played on with: what is buffered, and what waits for the browser to take it. */
+  get reserve(): number {
+    return this.ahead + this.queued;
+  }
+
   /** Takes the init segment; each connection begins with one. */
   init(...boxes: Uint8Array[]): void {
     this.head = concat(boxes);
@@ -87,6 +106,7 @@ export class Sink {
   fragment(start: number, moof: Uint8Array, mdat: Uint8Array): void {
     if (start <= this.newest) return;
     this.newest = start;
+    this.pace.came(performance.now() / 1000, start + BLOCK);
     this.push(concat([moof, mdat]));
   }
 
@@ -102,7 +122,7 @@ export class Sink {
     // A seek into nothing never ends by itself; into something it does, and is waited for.
     if (this.audio.seeking && this.currentRange()) return;
     if (this.holding) {
-      this.begin();
+      this.begin(now);
       return;
     }
     if (this.closing) return;
@@ -111,9 +131,9 @@ export class Sink {
       return;
     }
     if (this.audio.paused) return;
-    const said = this.pace.steer(now, this.ahead);
-    if (said === 'jump') this.seekToTarget();
-    else if (this.audio.playbackRate !== said) this.audio.playbackRate = said;
+    const { rate, skip } = this.pace.steer(now, this.audio.currentTime);
+    if (skip > 0) this.skip(skip);
+    if (this.audio.playbackRate !== rate) this.audio.playbackRate = rate;
     this.trim();
   }
 
@@ -170,17 +190,44 @@ export class Sink {
   };
 
   /** Begins, or goes on after a stall, once there is enough; at the end whatever there is will do. */
-  private begin(): void {
+  private begin(now: number): void {
     // An element that has something at its position would play on meanwhile, and never get ahead.
     if (this.audio.playbackRate !== 0) this.audio.playbackRate = 0;
-    const last = this.ranges().at(-1);
-    if (!last) return;
-    const from = Math.max(last.start, this.audio.currentTime);
-    if (last.end - from < this.pace.target && !this.closing) return;
-    if (this.audio.currentTime < last.start || last.end - this.audio.currentTime > this.pace.target + 1) this.seekToTarget();
+    const at = this.audio.currentTime;
+    const ranges = this.ranges();
+    // A start is near the newest; who heard something goes on with what was missed.
+    const into = this.begun ? ranges.find((range) => range.end > at + DRY) : ranges.at(-1);
+    const last = ranges.at(-1);
+    if (!into || !last) return;
+    this.since ??= now;
+    const ready = last.end + this.queued - Math.max(into.start, at);
+    if (ready < this.needed(now) && !this.closing) return;
+    if (!this.begun) this.place(into);
+    else if (at < into.start) this.audio.currentTime = into.start + 0.01;
     this.audio.playbackRate = 1;
     this.holding = false;
-    this.pace.moved();
+    this.begun = true;
+    this.pace.begun();
+  }
+
+  /** Seconds that are to be there before the sound goes on. */
+  private needed(now: number): number {
+    const waited = now - (this.since ?? now) >= WAIT;
+    return this.begun || waited ? this.pace.enough : this.pace.target;
+  }
+
+  /** Goes to the target behind the newest, or as near to it as the backlog reaches. */
+  private place(range: Range): void {
+    const at = this.audio.currentTime;
+    const wanted = range.end + this.queued - this.pace.target;
+    if (at < range.start || wanted - at > 0.5) this.audio.currentTime = Math.max(range.start + 0.01, wanted);
+  }
+
+  /** Jumps forward, but never beyond what there is to play. */
+  private skip(seconds: number): void {
+    const last = this.ranges().at(-1);
+    const wanted = this.audio.currentTime + seconds;
+    if (last) this.audio.currentTime = Math.max(this.audio.currentTime, Math.min(wanted, last.end - DRY));
   }
 
   /** Over a hole, between two epochs say, to what comes after it. */
@@ -189,17 +236,16 @@ export class Sink {
     if (next) this.audio.currentTime = next.start + 0.01;
   }
 
-  private seekToTarget(): void {
-    const last = this.ranges().at(-1);
-    if (last) this.audio.currentTime = Math.max(last.start + 0.01, last.end - this.pace.target);
-    this.pace.moved();
-  }
-
   private trim(): void {
     const first = this.ranges()[0];
     const until = this.audio.currentTime - KEEP;
     if (!this.buffer || this.buffer.updating || !first || first.start > until - KEEP) return;
     this.buffer.remove(0, until);
+  }
+
+  /** Seconds of sound that wait to be appended. */
+  private get queued(): number {
+    return BLOCK * this.queue.filter((piece) => piece !== this.head).length;
   }
 
   private currentRange(): Range | undefined {

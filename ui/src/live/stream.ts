@@ -5,47 +5,48 @@ import { type Box, BoxSplitter } from './boxes.ts';
 export type Outcome =
   | { kind: 'finished' } // the body was closed in good order
   | { kind: 'refused'; status: number; retryAfter: number | null } // seconds
-  | { kind: 'broken' }; // no connection, cut off, silent, or not our stream
+  | { kind: 'broken' }; // no connection, cut off, silent, given up, or not our stream
 
-/** Two blocks come a second; this long without a byte the connection is dead, whatever the browser thinks. */
-const SILENCE = 8_000;
+/** Seconds in which a server has to answer. */
+const ANSWER = 5;
 
-/**
- * Reads a live stream to its end, giving each box as it is complete. `opened` is
- * called once the server has let us in. Never throws, but for an abort.
- */
-export async function readStream(
-  url: string,
-  signal: AbortSignal,
-  opened: () => void,
-  each: (box: Box) => void,
-): Promise<Outcome> {
-  const connection = new AbortController();
-  const stop = () => connection.abort();
-  signal.addEventListener('abort', stop);
-  let watchdog = setTimeout(stop, SILENCE);
+/** What reading tells and asks. */
+export interface Reading {
+  /** The server has let us in. */
+  opened: () => void;
+  /** A box is complete. */
+  box: (box: Box) => void;
+  /** Seconds without a byte after which the connection is taken for dead, whatever the browser thinks. */
+  patience: () => number;
+}
+
+/** Reads a live stream to its end, or until `connection` is given up. Never throws. */
+export async function readStream(url: string, connection: AbortController, reading: Reading): Promise<Outcome> {
+  let open = false;
+  let last = performance.now();
+  const watchdog = setInterval(() => {
+    if (performance.now() - last > 1000 * (open ? reading.patience() : ANSWER)) connection.abort();
+  }, 500);
   try {
     const response = await fetch(url, { signal: connection.signal, cache: 'no-store' });
     if (!response.ok || !response.body) {
       connection.abort();
       return { kind: 'refused', status: response.status, retryAfter: retryAfter(response) };
     }
-    opened();
+    open = true;
+    reading.opened();
     const splitter = new BoxSplitter();
     const reader = response.body.getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return { kind: 'finished' };
-      clearTimeout(watchdog);
-      watchdog = setTimeout(stop, SILENCE);
-      splitter.push(value).forEach(each);
+      last = performance.now();
+      splitter.push(value).forEach(reading.box);
     }
-  } catch (error) {
+  } catch {
     connection.abort();
-    if (signal.aborted) throw error;
     return { kind: 'broken' };
   } finally {
-    clearTimeout(watchdog);
-    signal.removeEventListener('abort', stop);
+    clearInterval(watchdog);
   }
 }

@@ -21,6 +21,8 @@ export interface Space {
   started_at?: string | null;
   ended_at?: string | null;
   tally?: Tally | null;
+  /** The signed list of servers that carry the programme; absent where there is this one alone. */
+  edges?: string;
   links: { listen: string; studio: string; ogg: string; recording?: { ogg: string; mp4: string; json: string } | null };
 }
 
@@ -40,6 +42,8 @@ export interface Pulse {
   seats?: Record<string, PulseSeat>;
   speaking?: string[];
   notice?: string;
+  /** As in Space. */
+  edges?: string;
 }
 
 /** A seat as the stage's WebSocket tells it to the studio. */

@@ -9,7 +9,7 @@ const BEFORE = 0.2;
  * was made says where the live edge is by this page's clock, so that blocks which
  * come late, or wait somewhere on the way, don't hide how old they are.
  */
-export class Edge {
+export class Behind {
   private offset = Infinity;
 
   /** A block that begins at `start` of the programme came at `now`; both in seconds. */
