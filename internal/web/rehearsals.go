@@ -103,8 +103,9 @@ func (w *Web) endRehearsal(ctx context.Context, in *rehearsalRequest) (*struct{}
 }
 
 type reportRequest struct {
-	rehearsalRequest
-	Body struct {
+	ID        string `path:"id"`
+	Rehearsal string `path:"rehearsal"`
+	Body      struct {
 		Figures space.Crowd `json:"figures"`
 	}
 }
