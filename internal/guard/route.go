@@ -48,7 +48,7 @@ func (f *refused) Write(p []byte) (int, error) { return len(p), nil }
 // a browser does not send it along with "*".
 func OpenToAll(header http.Header) {
 	header.Set("Access-Control-Allow-Origin", "*")
-	header.Set("Access-Control-Expose-Headers", "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch, Content-Range, WWW-Authenticate")
+	header.Set("Access-Control-Expose-Headers", "Location, ETag, Link, Retry-After, Accept-Post, Accept-Patch, Content-Range, WWW-Authenticate, Hustings-Bus")
 }
 
 // Preflight says which methods an address takes, to pages of other sites too.

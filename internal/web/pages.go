@@ -43,7 +43,7 @@ func (w *Web) page(rw http.ResponseWriter, r *http.Request, status int, name str
 		return
 	}
 	header := rw.Header()
-	setPageHeader(header, visitOf(r.Context()))
+	setPageHeader(header, visitOf(r.Context()), name == listenerPage)
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Length", fmt.Sprint(len(body)))
 	rw.WriteHeader(status)
@@ -51,11 +51,20 @@ func (w *Web) page(rw http.ResponseWriter, r *http.Request, status int, name str
 }
 
 // setPageHeader says what a page may do: only what comes from here, its own
-// WebSocket, and sound that its script puts together.
-func setPageHeader(header http.Header, v visit) {
+// WebSocket, and sound that its script puts together. A page that roams hears the
+// programme from edges too, also from those that join while it is open, so they
+// can't be named here: its script checks their signed list. Code never comes from them.
+func setPageHeader(header http.Header, v visit, roams bool) {
 	socket := "ws" + strings.TrimPrefix(v.base, "http") // older Safaris don't take 'self' for it
+	edges := ""
+	if roams {
+		edges = " https:"
+		if strings.HasPrefix(v.base, "http:") {
+			edges = " http: https:"
+		}
+	}
 	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "+
-		"connect-src 'self' "+socket+"; media-src 'self' blob:; worker-src 'self'; manifest-src 'self'; "+
+		"connect-src 'self' "+socket+edges+"; media-src 'self' blob:"+edges+"; worker-src 'self'; manifest-src 'self'; "+
 		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	header.Set("Permissions-Policy", "microphone=(self), camera=(), geolocation=()")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
