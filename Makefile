@@ -13,10 +13,10 @@ export PKG_CONFIG_PATH := $(CURDIR)/build/pkgconfig:$(PKG_CONFIG_PATH)
 LISTEN ?= 127.0.0.1:8080
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test bench build check pages setup clean
+.PHONY: help run test bench bench-crowd build check pages setup clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s'|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s'|'
 
 run: build ## a live demo that can be heard, on http://127.0.0.1:8080 (LISTEN=ADDR for another)
 	@exec bin/hustings demo --listen $(LISTEN)
@@ -34,9 +34,12 @@ test: ## every check and test
 check: pages ## format, vet, staticcheck, floors and the pages' types
 	@scripts/check
 
-bench: pages ## speed and memory, each beside its yardstick
-	@scripts/setup test
-	@scripts/bench
+bench: build ## speed and memory, each beside its yardstick (BENCH=quick for 2 minutes of it)
+	@scripts/setup bench
+	@BENCH=$(BENCH) scripts/bench
+
+bench-crowd: build ## the largest crowd that this machine carries (CROWD="100000 200000" for sizes)
+	@CROWD="$(CROWD)" scripts/bench-crowd
 
 pages: setup
 	@scripts/pages
