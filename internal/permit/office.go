@@ -17,10 +17,10 @@ type Options struct {
 	Signer Signer // the key of the programme's log
 	Keep   Keeper // where permits and the last report outlive a restart; nil: nowhere
 
-	// Measure returns what the servers count now of the crowd in a space; nil: nothing.
+	// Nodes are what the servers count of a crowd; nil: nothing is known of that.
+	Nodes *Nodes
+	// Measure is that of VerifierOptions: what this node counts.
 	Measure func(space.ID) space.Served
-	// Count is that of VerifierOptions.
-	Count func(space.ID) int
 
 	Version  string           // of this program
 	Settings func() []Setting // that matter for capacity, as they are now; nil: none
@@ -101,7 +101,9 @@ func New(o Options) (*Office, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	verifier, err := NewVerifier(VerifierOptions{Keys: []string{o.Signer.Verifier()}, Now: o.Now, Count: o.Count})
+	verifier, err := NewVerifier(VerifierOptions{
+		Keys: func() []string { return []string{o.Signer.Verifier()} }, Now: o.Now, Measure: o.Measure,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +204,7 @@ func (f *Office) find(id space.ID, rehearsal string) (*running, error) {
 //
 // Errors: NotFound.
 func (f *Office) Status(id space.ID, rehearsal string) (space.Standing, error) {
-	now, served := f.opts.Now(), f.served(id)
+	now, served := f.opts.Now(), f.served(rehearsal)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	on, err := f.find(id, rehearsal)
@@ -232,11 +234,14 @@ func (f *Office) End(id space.ID, rehearsal string) error {
 	return f.save()
 }
 
-func (f *Office) served(id space.ID) space.Served {
-	if f.opts.Measure == nil {
+// Verifier returns what checks permits here, for a Teller.
+func (f *Office) Verifier() *Verifier { return f.verifier }
+
+func (f *Office) served(rehearsal string) space.Served {
+	if f.opts.Nodes == nil {
 		return space.Served{}
 	}
-	return f.opts.Measure(id)
+	return f.opts.Nodes.Served(rehearsal)
 }
 
 // measure takes what the servers count now into the worst of it.
@@ -245,7 +250,7 @@ func (f *Office) measure() {
 	if !ok {
 		return
 	}
-	served := f.served(on.Space)
+	served := f.served(on.ID)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.on != nil && f.on.ID == on.ID {
@@ -287,7 +292,7 @@ func (f *Office) saveRunning() {
 //
 // Errors: NotFound, Invalid for figures that can't be.
 func (f *Office) Report(id space.ID, rehearsal string, crowd space.Crowd) (string, error) {
-	now, served := f.opts.Now().UTC().Truncate(time.Second), f.served(id)
+	now, served := f.opts.Now().UTC().Truncate(time.Second), f.served(rehearsal)
 	f.saving.Lock()
 	defer f.saving.Unlock()
 	f.mu.Lock()

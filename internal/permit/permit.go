@@ -21,6 +21,9 @@
 //	LISTENERS
 //	seconds of Unix time from which, and until which it holds
 //
+// Each node tells on the bus what it counts of the crowds that come to it (served.go),
+// and the office adds that up.
+//
 // office.go holds the rehearsal that is on, report.go writes what is signed,
 // capacity.go says whether it still holds, keep.go is its file.
 package permit
@@ -45,8 +48,8 @@ const (
 	maxPermit = 1024
 	// skew is how far the clocks of core and edges may be apart.
 	skew = 5 * time.Second
-	// known bounds the permits that a Verifier remembers.
-	known = 16
+	// most bounds the permits that a Verifier remembers.
+	most = 16
 )
 
 // strict refuses the second spelling that unused trailing bits would give.
@@ -110,44 +113,51 @@ func parse(text string) (space.Rehearsal, error) {
 
 // VerifierOptions configure a Verifier. Keys are required.
 type VerifierOptions struct {
-	Keys []string         // verifier keys of the deployment
+	// Keys returns the verifier keys of the deployment as they are known now.
+	Keys func() []string
 	Now  func() time.Time // nil: time.Now
-	// Count returns how many connections of a crowd this node serves in a space;
-	// nil: what a permit says of their number is not held against them.
-	Count func(space.ID) int
+	// Measure returns what this node counts of the crowds in a space since it runs;
+	// nil: nothing, and what a permit says of their number is not held against them.
+	Measure func(space.ID) space.Served
 }
 
-// Verifier checks permits by public keys alone. Its methods may be called by any
-// goroutine.
+// Verifier checks permits by public keys alone, and remembers which crowds came
+// here. Its methods may be called by any goroutine.
 type Verifier struct {
-	keys  note.Verifiers
-	now   func() time.Time
-	count func(space.ID) int
+	opts VerifierOptions
 
 	mu sync.Mutex // guards seen
 	// seen holds permits whose signature held: a crowd comes with one and the same,
 	// thousands of times a second, and a signature takes longer than a join.
-	seen map[string]space.Rehearsal
+	seen map[string]guest
+}
+
+// guest is a crowd that came to this node.
+type guest struct {
+	space.Rehearsal
+	before space.Served // what was counted in its space when the first of it came
 }
 
 // NewVerifier makes a Verifier.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
+	if o.Keys == nil {
+		return nil, errors.New("permit: verifier keys are needed")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Verifier{opts: o, seen: make(map[string]guest)}, nil
+}
+
+// keys returns those of the deployment's keys that are any.
+func (v *Verifier) keys() note.Verifiers {
 	var keys []note.Verifier
-	for _, text := range o.Keys {
-		key, err := note.NewVerifier(text)
-		if err != nil {
-			return nil, fmt.Errorf("permit: verifier key %q: %w", text, err)
+	for _, text := range v.opts.Keys() {
+		if key, err := note.NewVerifier(text); err == nil {
+			keys = append(keys, key)
 		}
-		keys = append(keys, key)
 	}
-	if len(keys) == 0 {
-		return nil, errors.New("permit: a verifier key is needed")
-	}
-	v := &Verifier{keys: note.VerifierList(keys...), now: o.Now, count: o.Count, seen: make(map[string]space.Rehearsal)}
-	if v.now == nil {
-		v.now = time.Now
-	}
-	return v, nil
+	return note.VerifierList(keys...)
 }
 
 // Check tells whether one of a crowd may join a space with this permit.
@@ -160,7 +170,7 @@ func (v *Verifier) Check(id space.ID, permit string) error {
 
 func (v *Verifier) check(id space.ID, permit string) (space.Rehearsal, error) {
 	r, err := v.open(permit)
-	now := v.now()
+	now := v.opts.Now()
 	switch {
 	case err != nil:
 		return r, space.Errorf(space.Forbidden, "this is no permit for a rehearsal here; ask for one with the owner's token, as hustings rehearse does")
@@ -170,7 +180,7 @@ func (v *Verifier) check(id space.ID, permit string) (space.Rehearsal, error) {
 		return r, space.Errorf(space.Forbidden, "this permit has expired; ask for a new one")
 	case now.Add(skew).Before(r.BeganAt):
 		return r, space.Errorf(space.Forbidden, "this permit does not hold yet; see that the clocks of the servers agree")
-	case v.count != nil && v.count(id) >= mostConnections(r.Listeners):
+	case v.measure(id).Hearing >= mostConnections(r.Listeners):
 		return r, space.Errorf(space.Forbidden, "the crowd is as large as its permit allows; ask for a larger one")
 	}
 	return r, nil
@@ -181,22 +191,44 @@ func (v *Verifier) check(id space.ID, permit string) (space.Rehearsal, error) {
 // for a moment.
 func mostConnections(listeners int) int { return 2 * listeners }
 
+func (v *Verifier) measure(id space.ID) space.Served {
+	if v.opts.Measure == nil {
+		return space.Served{}
+	}
+	return v.opts.Measure(id)
+}
+
 func (v *Verifier) open(permit string) (space.Rehearsal, error) {
 	v.mu.Lock()
-	r, ok := v.seen[permit]
+	known, ok := v.seen[permit]
 	v.mu.Unlock()
 	if ok {
-		return r, nil
+		return known.Rehearsal, nil
 	}
-	r, err := read(permit, v.keys)
+	r, err := read(permit, v.keys())
 	if err != nil {
 		return r, err
 	}
+	before := v.measure(r.Space)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.seen) >= known {
-		clear(v.seen)
+	if _, ok := v.seen[permit]; !ok {
+		if len(v.seen) >= most {
+			clear(v.seen)
+		}
+		v.seen[permit] = guest{r, before}
 	}
-	v.seen[permit] = r
 	return r, nil
+}
+
+// guests returns the crowds that may be here now.
+func (v *Verifier) guests(now time.Time) (all []guest) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, g := range v.seen {
+		if !now.After(g.ExpiresAt) {
+			all = append(all, g)
+		}
+	}
+	return all
 }

@@ -1,11 +1,13 @@
 package permit_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ type rig struct {
 	opts    permit.Options
 	office  *permit.Office
 	now     time.Time
-	served  space.Served
+	bus     *fakeBus
 	present int // connections of the crowd
 	backlog string
 	edges   []string
@@ -40,9 +42,12 @@ type rig struct {
 func newRig(t testing.TB, change ...func(*permit.Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, now: time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC), backlog: "3s", edges: []string{"https://b.test", "https://a.test"}}
+	r.bus = newFakeBus()
+	nodes := permit.NewNodes(r.bus, func() time.Time { return r.now }, nil)
+	r.bus.run(t, nodes)
 	r.opts = permit.Options{
 		Signer: newSigner(t), Keep: permit.File(filepath.Join(t.TempDir(), "rehearsal.json")),
-		Measure: func(space.ID) space.Served { return r.served }, Count: func(space.ID) int { return r.present },
+		Nodes: nodes, Measure: func(space.ID) space.Served { return space.Served{Hearing: r.present} },
 		Version: "1.0", Machine: permit.Machine{Processors: 2, Memory: 8 << 30},
 		Settings: func() []permit.Setting {
 			return []permit.Setting{{Name: "backlog", Value: r.backlog}, {Name: "tls", Value: "on"}}
@@ -75,6 +80,60 @@ func (r *rig) ask(id space.ID, listeners int, seconds int) space.Permit {
 	return p
 }
 
+// serve has a node say what it counts.
+func (r *rig) serve(node, rehearsal string, served space.Served) {
+	r.t.Helper()
+	data, err := json.Marshal(map[string]any{"node": node, "rehearsal": rehearsal, "served": served})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.bus.Publish("hustings.served."+node, data); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// fakeBus brings what is published to whoever has subscribed, at once.
+type fakeBus struct {
+	mu         sync.Mutex // guards handle
+	handle     func(string, []byte)
+	subscribed chan struct{}
+}
+
+func newFakeBus() *fakeBus { return &fakeBus{subscribed: make(chan struct{})} }
+
+func (b *fakeBus) Subscribe(_ string, handle func(string, []byte)) (func(), error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.handle = handle
+	close(b.subscribed)
+	return func() {}, nil
+}
+
+func (b *fakeBus) Publish(subject string, data []byte) error {
+	b.mu.Lock()
+	handle := b.handle
+	b.mu.Unlock()
+	if handle != nil {
+		handle(subject, data)
+	}
+	return nil
+}
+
+// run has nodes hear the bus until the test ends.
+func (b *fakeBus) run(t testing.TB, nodes *permit.Nodes) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- nodes.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	<-b.subscribed
+}
+
 // forbidden fails unless err says so, with these words.
 func forbidden(t testing.TB, err error, words string) {
 	t.Helper()
@@ -89,7 +148,7 @@ func TestAPermitOpensItsSpaceForItsTime(t *testing.T) {
 	if p.Listeners != 15000 || p.ExpiresAt.Sub(r.now) != 2*time.Minute || p.Limits != (space.Limits{Listeners: 20000, Seconds: 600}) {
 		t.Errorf("permit: %+v", p)
 	}
-	edge, err := permit.NewVerifier(permit.VerifierOptions{Keys: []string{r.opts.Signer.Verifier()}, Now: r.opts.Now})
+	edge, err := permit.NewVerifier(permit.VerifierOptions{Keys: func() []string { return []string{"nonsense", r.opts.Signer.Verifier()} }, Now: r.opts.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,12 +271,19 @@ func heard(n int) space.Crowd {
 func TestTheReportIsSigned(t *testing.T) {
 	r := newRig(t)
 	p := r.ask("debate", 15000, 120)
-	r.served = space.Served{Joined: 15010, Hearing: 14990, Skips: 3, Nodes: 3, Processor: 0.634, Late: 0.04, Interval: 4, Depth: 6, Rung: 24}
+	want := space.Served{Joined: 15010, Hearing: 14990, Skips: 3, Nodes: 2, Processor: 0.634, Late: 0.04, Interval: 4, Depth: 6, Rung: 24}
+	serve := func() {
+		r.serve("core", p.ID, space.Served{Joined: 5010, Hearing: 4990, Skips: 1, Processor: 0.2, Late: 0.04, Interval: 4, Depth: 6, Rung: 48})
+		r.serve("edge", p.ID, space.Served{Joined: 10000, Hearing: 10000, Skips: 2, Processor: 0.634, Interval: 2, Depth: 5, Rung: 24})
+		r.serve("edge", "another", space.Served{Joined: 99999, Hearing: 99999})
+	}
+	serve()
 	status, err := r.office.Status("debate", p.ID)
-	if err != nil || status.Now != r.served || status.Worst.Hearing != 14990 || status.Over {
+	if err != nil || status.Now != want || status.Worst.Hearing != 14990 || status.Over {
 		t.Errorf("status: %+v, %v", status, err)
 	}
 	r.now = r.now.Add(90 * time.Second)
+	serve()
 	signed, err := r.office.Report("debate", p.ID, heard(15000))
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +362,7 @@ func TestCapacityIsThatOfTheLastRehearsal(t *testing.T) {
 	}
 	for _, c := range []struct{ crowd, served, want int }{{100, 100, 100}, {50, 60, 50}, {100, 80, 80}} {
 		p := r.ask("debate", 100, 60)
-		r.served.Hearing = c.served
+		r.serve("core", p.ID, space.Served{Hearing: c.served})
 		if _, err := r.office.Report("debate", p.ID, heard(c.crowd)); err != nil {
 			t.Fatal(err)
 		}
@@ -323,7 +389,7 @@ func TestCapacityIsStaleOnceSomethingChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			p := r.ask("debate", 100, 60)
-			r.served.Hearing = 100
+			r.serve("core", p.ID, space.Served{Hearing: 100})
 			if _, err := r.office.Report("debate", p.ID, heard(100)); err != nil {
 				t.Fatal(err)
 			}
@@ -393,10 +459,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	if _, err := permit.New(permit.Options{Signer: newSigner(t), MaxListeners: -1}); err == nil {
 		t.Error("a negative bound")
 	}
-	for _, keys := range [][]string{nil, {"nonsense"}} {
-		if _, err := permit.NewVerifier(permit.VerifierOptions{Keys: keys}); err == nil {
-			t.Errorf("a verifier with the keys %q", keys)
-		}
+	if _, err := permit.NewVerifier(permit.VerifierOptions{}); err == nil {
+		t.Error("a verifier without keys")
 	}
 }
 

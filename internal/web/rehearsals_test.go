@@ -13,15 +13,14 @@ import (
 	"hustings/internal/web"
 )
 
-// rehearsing is a site with an office for rehearsals; served is what its servers
-// count.
-func rehearsing(t *testing.T, served *space.Served) (*site, *permit.Office, *programme.Signer) {
+// rehearsing is a site with an office for rehearsals.
+func rehearsing(t *testing.T) (*site, *permit.Office, *programme.Signer) {
 	t.Helper()
 	signer, _, err := programme.NewSigner("hustings.test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	office, err := permit.New(permit.Options{Signer: signer, MaxListeners: 1000, Measure: func(space.ID) space.Served { return *served }})
+	office, err := permit.New(permit.Options{Signer: signer, MaxListeners: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,8 +28,7 @@ func rehearsing(t *testing.T, served *space.Served) (*site, *permit.Office, *pro
 }
 
 func TestARehearsalFromPermitToReport(t *testing.T) {
-	served := &space.Served{Hearing: 90, Rung: 48}
-	s, office, signer := rehearsing(t, served)
+	s, office, signer := rehearsing(t)
 	id := s.announce("Debate")
 	path := "/spaces/" + id + "/rehearsals"
 	s.want(s.api("GET", "/capacity", ""), 200, `"listeners":0`, `"rehearsed_at":null`, `"stale":true`, `"why":"nothing was rehearsed`)
@@ -42,11 +40,10 @@ func TestARehearsalFromPermitToReport(t *testing.T) {
 	}
 	s.want(s.api("POST", path, `{"listeners":100,"seconds":60}`, asOwner), 409, "one at a time")
 	standing := into[space.Standing](s, s.want(s.api("GET", path+"/"+granted.ID, "", asOwner), 200))
-	if standing.Now != *served || standing.Over {
+	if standing.ID != granted.ID || standing.Listeners != 100 || standing.Over {
 		t.Errorf("standing: %+v", standing)
 	}
 	s.want(s.api("DELETE", path+"/"+granted.ID, "", asOwner), 204)
-	served.Hearing = 0
 	figures, err := json.Marshal(map[string]space.Crowd{"figures": {Shape: "even", Listeners: 100, Joined: 100, Heard: 100, Whole: 100, Together: 100}})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +62,7 @@ func TestARehearsalFromPermitToReport(t *testing.T) {
 }
 
 func TestOnlyTheOwnerRehearses(t *testing.T) {
-	s, _, _ := rehearsing(t, &space.Served{})
+	s, _, _ := rehearsing(t)
 	id := s.announce("Debate")
 	s.bring(id, space.Live)
 	_, host := s.guest(id, "host")
