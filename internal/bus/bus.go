@@ -9,6 +9,7 @@
 //	hustings.blocks.{space}    request {"from":a,"to":b}: blocks that were
 //	hustings.snapshot.{space}  request {"seq":n}: what comes before block n
 //	hustings.tally.{space}     how many listen, from each broadcast
+//	hustings.served.{node}     what a node counts of a rehearsal, while one is on
 //	hustings.space.{space}     a space as it is now, from the desk
 //	hustings.edge.{name}       an edge is there, once a second
 //	hustings.edges             who serves listeners, from the core

@@ -29,7 +29,7 @@ func edgeMay() *server.Permissions {
 			"hustings.block.*", "hustings.space.>", "hustings.edges", inbox + ".>",
 		}},
 		Publish: &server.SubjectPermission{Allow: []string{
-			"hustings.tally.*", "hustings.edge.*", "hustings.blocks.*", "hustings.snapshot.*", "hustings.ask.*",
+			"hustings.tally.*", "hustings.served.*", "hustings.edge.*", "hustings.blocks.*", "hustings.snapshot.*", "hustings.ask.*",
 		}},
 	}
 }
