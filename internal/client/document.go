@@ -16,11 +16,14 @@ import (
 	"hustings/internal/space"
 )
 
+// HTTP is what asks for documents.
+type HTTP = http.Client
+
 // NewHTTP returns a client that trusts what the configuration says; nil is what the
 // system trusts.
-func NewHTTP(config *tls.Config) *http.Client {
+func NewHTTP(config *tls.Config) *HTTP {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = config
+	transport.TLSClientConfig = config.Clone()
 	// A stream's connection is taken over, which HTTP/2 does not allow.
 	transport.ForceAttemptHTTP2 = false
 	transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
@@ -46,6 +49,7 @@ type Page struct {
 type DocumentOptions struct {
 	HTTP   *http.Client // nil is http.DefaultClient
 	Assets bool         // load the page's scripts and styles too, as a browser does the first time
+	Bare   bool         // leave out the HTML: what a page knows without showing anything
 }
 
 // maxPage bounds a page, and each of its assets.
@@ -54,9 +58,19 @@ const maxPage = 4 << 20
 // Document opens a space's page as a browser does: its HTML, the space's JSON, the
 // server's keys, and if asked for the assets that the HTML names.
 func Document(ctx context.Context, link Link, o DocumentOptions) (Page, error) {
-	d := document{http: httpOr(o.HTTP), page: Page{Link: link, Edges: NewEdges(link.Server)}}
-	err := d.open(ctx, o.Assets)
-	return d.page, err
+	d := &document{http: httpOr(o.HTTP), page: Page{Link: link, Edges: NewEdges(link.Server)}}
+	if !o.Bare {
+		if err := d.html(ctx); err != nil {
+			return d.page, err
+		}
+	}
+	if err := d.about(ctx); err != nil {
+		return d.page, err
+	}
+	if o.Assets {
+		return d.page, d.assets(ctx)
+	}
+	return d.page, nil
 }
 
 // document is one Document.
@@ -65,13 +79,18 @@ type document struct {
 	page Page
 }
 
-func (d *document) open(ctx context.Context, assets bool) error {
+func (d *document) html(ctx context.Context) error {
 	html, at, err := d.load(ctx, d.page.Link.Server+"/s/"+string(d.page.Link.Space))
 	if err != nil {
 		return err
 	}
 	d.page.Link.Server = at.Scheme + "://" + at.Host
 	d.page.Assets = assetsOf(html, at)
+	return nil
+}
+
+// about asks for what is to be known of the space and its server.
+func (d *document) about(ctx context.Context) error {
 	about, ahead, err := lookUp(ctx, d.http, d.page.Link)
 	if err != nil {
 		return err
@@ -84,12 +103,14 @@ func (d *document) open(ctx context.Context, assets bool) error {
 	if d.page.Keys, err = fetchKeys(ctx, d.http, d.page.Link); err != nil {
 		return err
 	}
-	if d.page.Edges, err = NewEdges(d.page.Link.Server).Open(about.Edges, d.page.Keys); err != nil {
+	d.page.Edges, err = NewEdges(d.page.Link.Server).Open(about.Edges, d.page.Keys)
+	if err != nil {
 		return fmt.Errorf("the server's list of edges: %w", err)
 	}
-	if !assets {
-		return nil
-	}
+	return nil
+}
+
+func (d *document) assets(ctx context.Context) error {
 	for _, address := range d.page.Assets {
 		if _, _, err := d.load(ctx, address); err != nil {
 			return fmt.Errorf("%s, which the page needs: %w", address, err)
@@ -199,4 +220,43 @@ func clockOffset(date string, asked time.Time) time.Duration {
 		return 0
 	}
 	return offset
+}
+
+// Line is what a server says of its line to the stage, to whom it sends no sound.
+type Line uint8
+
+// What a server may say.
+const (
+	LineFine Line = iota // it has the programme
+	LineLost             // it has lost its line to the stage: what is missed comes later
+	LineDead             // it says nothing
+)
+
+// AskLine asks a server after its line, as a page does whose sound ran dry while the
+// connection stands.
+func AskLine(ctx context.Context, client *http.Client, server string, id space.ID) Line {
+	ctx, cancel := context.WithTimeout(ctx, 2500*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/live/"+string(id)+"/pulse", nil)
+	if err != nil {
+		return LineDead
+	}
+	resp, err := httpOr(client).Do(req)
+	if err != nil {
+		return LineDead
+	}
+	defer resp.Body.Close()
+	if resp.Header.Get("Hustings-Bus") == "lost" {
+		return LineLost
+	}
+	return LineFine
+}
+
+// EdgesIn returns the signed list of edges in a space's JSON.
+func EdgesIn(document []byte) (signed string, ok bool) {
+	var about aboutSpace
+	if json.Unmarshal(document, &about) != nil {
+		return "", false
+	}
+	return about.Edges, true
 }

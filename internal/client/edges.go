@@ -57,12 +57,10 @@ func (e Edges) List() []string {
 }
 
 // Pick returns an edge to listen at: one by weight that has not failed lately; draw
-// is a random number in [0, 1). If all have failed, it is the one that did so
-// longest ago, and fresh is false: no hurry, then.
+// is a random number in [0, 1). With none left it is the page's own server, also
+// where that is not meant to carry listeners; and if that has failed too, the one
+// whose failure is longest ago. Then fresh is false: no hurry.
 func (e Edges) Pick(failures *Failures, now time.Duration, draw float64) (address string, fresh bool) {
-	if len(e.list) == 0 {
-		return e.origin, !failures.Recent(e.origin, now)
-	}
 	total := 0
 	for _, edge := range e.list {
 		if !failures.Recent(edge.URL, now) {
@@ -81,23 +79,30 @@ func (e Edges) Pick(failures *Failures, now time.Duration, draw float64) (addres
 			return edge.URL, true
 		}
 	}
-	return e.origin, true // not reached: at was below the sum of what was taken from it
+	return e.lastResort(failures, now) // not reached: at was below the sum of the weights
 }
 
-// lastResort is for when no edge with a weight is left: one that is to serve only
-// then, else the one whose failure is longest ago.
 func (e Edges) lastResort(failures *Failures, now time.Duration) (address string, fresh bool) {
-	best := slices.MaxFunc(e.list, func(a, b programme.Edge) int {
-		return int(failures.since(a.URL, now).Milliseconds() - failures.since(b.URL, now).Milliseconds())
-	})
-	return best.URL, !failures.Recent(best.URL, now)
+	address, longest := e.origin, failures.since(e.origin, now)
+	if longest >= failedFor {
+		return address, true
+	}
+	for _, edge := range e.list {
+		if since := failures.since(edge.URL, now); edge.Weight > 0 && since > longest {
+			address, longest = edge.URL, since
+		}
+	}
+	return address, false
 }
 
-// Others reports whether there is an edge besides the given one that has not failed
+// Others reports whether there is a server besides the given one that has not failed
 // lately.
 func (e Edges) Others(than string, failures *Failures, now time.Duration) bool {
+	if e.origin != than && !failures.Recent(e.origin, now) {
+		return true
+	}
 	return slices.ContainsFunc(e.list, func(edge programme.Edge) bool {
-		return edge.URL != than && !failures.Recent(edge.URL, now)
+		return edge.Weight > 0 && edge.URL != than && !failures.Recent(edge.URL, now)
 	})
 }
 

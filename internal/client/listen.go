@@ -98,7 +98,7 @@ type listening struct {
 	out    *recorder
 	prover *prover
 
-	token    string // names this listener, so that it is counted once however often it connects
+	token    string    // names this listener, so that it is counted once however often it connects
 	zero     time.Time // of now
 	lookedUp bool
 	keys     []string // verifier keys of the server; nil before they were needed

@@ -1,0 +1,216 @@
+package crowd
+
+import (
+	"context"
+	"maps"
+	"time"
+	"unsafe"
+
+	"hustings/internal/client"
+)
+
+// carrier carries bytes between listeners and servers. Its methods are called under
+// the crowd's lock; it calls connected, data and closed under it too.
+type carrier interface {
+	// run carries until the crowd is over, or ctx ends.
+	run(ctx context.Context) error
+	// dial begins a connection for a listener, which has none.
+	dial(i int32)
+	// hangup ends it, if there is one. Nothing that comes from it is told any more.
+	hangup(i int32)
+	// pull reads up to n bytes for a slow listener.
+	pull(i int32, n int)
+	// secure reports whether it speaks TLS.
+	secure() bool
+}
+
+// Each listener is looked at twice a second, a part of them at each tick.
+const (
+	tick           = 10 * time.Millisecond
+	looksPerSecond = 2
+	ticksPerLook   = int(time.Second / looksPerSecond / tick)
+)
+
+// tick does what is due by now. It returns true once the crowd is over.
+func (c *Crowd) tick(ctx context.Context, now time.Duration) (over bool) {
+	if ctx.Err() != nil || c.opts.Hold > 0 && now >= c.last+c.opts.Hold {
+		for i := range c.listeners {
+			if s := c.listeners[i].stage; s != gone && s != away {
+				c.leave(int32(i), now)
+			}
+		}
+		return true
+	}
+	c.arrivals(now)
+	c.wheel.due(c.listeners, now, func(i int32) {
+		if c.listeners[i].stage == waiting {
+			c.attempt(i, now)
+		}
+	})
+	for range (len(c.listeners) + ticksPerLook - 1) / ticksPerLook {
+		c.look(int32(c.swept), now)
+		c.swept = (c.swept + 1) % len(c.listeners)
+	}
+	return c.now[gone] == int64(len(c.listeners))
+}
+
+// arrivals has those set out whose time has come.
+func (c *Crowd) arrivals(now time.Duration) {
+	for ; c.came < len(c.order); c.came++ {
+		i := c.order[c.came]
+		due := c.listeners[i].due
+		if due > now {
+			break
+		}
+		c.meter.behind = max(c.meter.behind, now-due)
+		c.arrive(i, now)
+	}
+}
+
+// each second, the meter and whoever wants the figures are served.
+func (c *Crowd) second(now time.Duration) {
+	c.meter.second(now, c.figures.Bytes)
+	if c.opts.OnTick != nil {
+		c.opts.OnTick(c.snapshot(now))
+	}
+}
+
+// snapshot returns the figures as they are.
+func (c *Crowd) snapshot(now time.Duration) Figures {
+	f := c.figures
+	f.Taken, f.Seconds = time.Now().UTC(), now.Seconds()
+	f.Asked = int64(len(c.listeners))
+	f.Waiting, f.Connecting, f.Joined = c.now[waiting], c.now[dialing]+c.now[asking], c.now[joined]
+	f.Hearing, f.Dry = c.hearing, c.dry
+	f.NeverHeard = f.Arrived - f.EverHeard
+	f.Refused = maps.Clone(f.Refused)
+	f.Failed = nil
+	for why, n := range c.failed {
+		if n > 0 {
+			f.Failed = sum(f.Failed, map[string]int64{reasonNames[why]: n})
+		}
+	}
+	f.Unproven += c.ledger.unsettled()
+	f.Edges = nil
+	for _, s := range c.sites.list {
+		if s.joined > 0 {
+			f.Edges = sum(f.Edges, map[string]int64{s.url: s.joined})
+		}
+	}
+	f.Documents, f.FirstByte, f.FirstSound = f.Documents.clone(), f.FirstByte.clone(), f.FirstSound.clone()
+	f.BytesPerSecond = c.meter.rate
+	f.Generator = c.meter.generator()
+	f.Generator.Memory = c.memory()
+	return f
+}
+
+// memory is what is held for listeners: themselves, and what is lent to them.
+func (c *Crowd) memory() int64 {
+	const each = int(unsafe.Sizeof(listener{})) + int(unsafe.Sizeof(int32(0)))
+	return int64(len(c.listeners)*each + c.visits.all*int(unsafe.Sizeof(visit{})) + c.pool.all*int(unsafe.Sizeof(part{})+512))
+}
+
+// meter measures the crowd's own process.
+type meter struct {
+	from   time.Duration // of this second
+	worked time.Duration // in it
+	late   time.Duration // the worst of it
+	behind time.Duration
+	bytes  int64
+
+	rate float64
+	g    Generator
+}
+
+func (m *meter) begin(now time.Duration) { m.from = now }
+
+// round takes note of a round of the loop: how long it worked, and how much later it
+// began than it was meant to. What comes meanwhile waits for the sum.
+func (m *meter) round(worked, late time.Duration) {
+	m.worked += worked
+	m.late = max(m.late, worked+late)
+}
+
+// second closes a second.
+func (m *meter) second(now time.Duration, bytes int64) {
+	length := (now - m.from).Seconds()
+	if length <= 0 {
+		return
+	}
+	m.rate = float64(bytes-m.bytes) / length
+	m.g.Late, m.g.Busy, m.g.Behind = m.late.Seconds(), min(m.worked.Seconds()/length, 1), m.behind.Seconds()
+	m.g.WorstLate, m.g.MostBusy = max(m.g.WorstLate, m.g.Late), max(m.g.MostBusy, m.g.Busy)
+	m.g.WorstBehind = max(m.g.WorstBehind, m.g.Behind)
+	m.from, m.worked, m.late, m.behind, m.bytes = now, 0, 0, 0, bytes
+}
+
+func (m *meter) generator() Generator {
+	g := m.g
+	g.CPU, g.Processes = cpuSeconds(), 1
+	g.WorstLate, g.WorstBehind = max(g.WorstLate, m.late.Seconds()), max(g.WorstBehind, m.behind.Seconds())
+	return g
+}
+
+// Blocks are proven as often as checkpoints come.
+const proveEvery = 5 * time.Second
+
+// prove holds what was heard against the log, until ctx ends.
+func (c *Crowd) prove(ctx context.Context, prover *client.Prover) {
+	each := time.NewTicker(proveEvery)
+	defer each.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-each.C:
+			c.proveSome(ctx, prover)
+			c.mu.Lock()
+			c.ledger.forget(c.time()-keepForms, &c.figures)
+			c.mu.Unlock()
+		}
+	}
+}
+
+// proveSome proves what can be proven now, and returns how many blocks are left.
+func (c *Crowd) proveSome(ctx context.Context, prover *client.Prover) (left int) {
+	c.mu.Lock()
+	keys, blocks := c.ledger.waiting()
+	c.mu.Unlock()
+	verdicts, err := prover.Judge(ctx, blocks)
+	if err != nil {
+		c.log.Debug("not everything that was heard is proven yet", "reason", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger.judge(keys, verdicts, &c.figures)
+	for _, v := range verdicts {
+		if v == client.Waiting {
+			left++
+		}
+	}
+	return left
+}
+
+// checkpointWithin is the longest time until a checkpoint covers a block.
+const checkpointWithin = 6 * time.Second
+
+// proveRest proves what is left at the end. With patience it waits for the
+// checkpoint that covers the newest block.
+func (c *Crowd) proveRest(ctx context.Context, prover *client.Prover, patient bool) {
+	within := 2 * time.Second
+	if patient {
+		within = checkpointWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for c.proveSome(ctx, prover) > 0 && patient {
+		select {
+		case <-ctx.Done():
+			patient = false
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger.forget(c.time()+2*keepForms, &c.figures)
+}
