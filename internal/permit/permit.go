@@ -149,20 +149,28 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	return &Verifier{opts: o, seen: make(map[string]guest)}, nil
 }
 
+// errNoKey says that an edge has not learned its core's key yet.
+var errNoKey = errors.New("no key is known")
+
 // keys returns those of the deployment's keys that are any.
-func (v *Verifier) keys() note.Verifiers {
+//
+// Errors: errNoKey.
+func (v *Verifier) keys() (note.Verifiers, error) {
 	var keys []note.Verifier
 	for _, text := range v.opts.Keys() {
 		if key, err := note.NewVerifier(text); err == nil {
 			keys = append(keys, key)
 		}
 	}
-	return note.VerifierList(keys...)
+	if len(keys) == 0 {
+		return nil, errNoKey
+	}
+	return note.VerifierList(keys...), nil
 }
 
 // Check tells whether one of a crowd may join a space with this permit.
 //
-// Errors: Forbidden.
+// Errors: Forbidden; Full as long as no key is known.
 func (v *Verifier) Check(id space.ID, permit string) error {
 	_, err := v.check(id, permit)
 	return err
@@ -172,6 +180,8 @@ func (v *Verifier) check(id space.ID, permit string) (space.Rehearsal, error) {
 	r, err := v.open(permit)
 	now := v.opts.Now()
 	switch {
+	case errors.Is(err, errNoKey):
+		return r, space.Errorf(space.Full, "this server does not know yet whose permits hold; try again in a few seconds")
 	case err != nil:
 		return r, space.Errorf(space.Forbidden, "this is no permit for a rehearsal here; ask for one with the owner's token, as hustings rehearse does")
 	case r.Space != id:
@@ -205,7 +215,11 @@ func (v *Verifier) open(permit string) (space.Rehearsal, error) {
 	if ok {
 		return known.Rehearsal, nil
 	}
-	r, err := read(permit, v.keys())
+	keys, err := v.keys()
+	if err != nil {
+		return space.Rehearsal{}, err
+	}
+	r, err := read(permit, keys)
 	if err != nil {
 		return r, err
 	}

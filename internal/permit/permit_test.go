@@ -206,6 +206,24 @@ func TestAForgedPermitIsRefused(t *testing.T) {
 	}
 }
 
+// An edge may be asked before it knows its core's key.
+func TestAnEdgeWithoutAKeyAsksToWait(t *testing.T) {
+	r := newRig(t)
+	p := r.ask("debate", 100, 60)
+	var keys []string
+	edge, err := permit.NewVerifier(permit.VerifierOptions{Keys: func() []string { return keys }, Now: r.opts.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := edge.Check("debate", p.Permit); space.KindOf(err) != space.Full {
+		t.Errorf("without a key: %v", err)
+	}
+	keys = []string{r.opts.Signer.Verifier()}
+	if err := edge.Check("debate", p.Permit); err != nil {
+		t.Errorf("with the key: %v", err)
+	}
+}
+
 func TestACrowdIsNoLargerThanPermitted(t *testing.T) {
 	r := newRig(t)
 	p := r.ask("debate", 100, 60)

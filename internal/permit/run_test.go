@@ -46,7 +46,7 @@ func TestRunTakesTheServersFigures(t *testing.T) {
 		running := []func(context.Context) error{
 			nodes.Run, office.Run,
 			(&permit.Teller{Node: "core", Bus: bus, Verifier: office.Verifier()}).Run,
-			(&permit.Teller{Node: "edge", Bus: bus, Verifier: edge}).Run,
+			(&permit.Teller{Node: "edge.example.org", Bus: bus, Verifier: edge}).Run,
 		}
 		done := make(chan error)
 		for _, run := range running {
