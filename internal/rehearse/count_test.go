@@ -1,0 +1,137 @@
+package rehearse
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"hustings/internal/crowd"
+	"hustings/internal/space"
+)
+
+func TestCountsOfProcessesAddUp(t *testing.T) {
+	a := crowd.Figures{Arrived: 50, EverHeard: 50, Hearing: 40, Gaps: crowd.Gaps{Count: 3, Listeners: 2, Longest: 1}, Bytes: 10}
+	b := crowd.Figures{Arrived: 50, EverHeard: 49, NeverHeard: 1, Hearing: 49, Dries: crowd.Gaps{Count: 1, Listeners: 1, Longest: 2}, Bytes: 20}
+	team := &team{parts: []part{&fakePart{figures: a}, &fakePart{figures: b}}, sizes: []int{50, 50}, plan: testPlan}
+	c := team.count()
+	if c.Asked != 100 || c.Arrived != 100 || c.EverHeard != 99 || c.Hearing != 89 || c.Whole != 96 || c.Bytes != 30 || c.Dead != 0 || c.Gaps.Longest != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestCapacityEndsWithTheFirstFault(t *testing.T) {
+	var c course
+	at := func(seconds int, hearing int64, change func(*crowd.Figures)) {
+		s := Sample{At: time.Duration(seconds) * time.Second, count: count{Figures: crowd.Figures{Hearing: hearing}}, Served: &space.Served{Hearing: int(hearing), Rung: 48}}
+		if change != nil {
+			change(&s.Figures)
+		}
+		c.add(s)
+	}
+	at(1, 10, nil)
+	at(2, 80, nil)
+	at(3, 70, nil)
+	at(4, 100, func(f *crowd.Figures) { f.Dries.Count = 1 })
+	at(5, 200, func(f *crowd.Figures) { f.Dries.Count = 1 })
+	if c.together != 80 || c.most.hearing != 200 || c.served.Hearing != 200 || c.served.Rung != 48 {
+		t.Errorf("together %d, most %d, served %+v", c.together, c.most.hearing, c.served)
+	}
+}
+
+func TestTheGeneratorIsSaidToBeTheLimit(t *testing.T) {
+	for name, s := range map[string]Sample{
+		"late arrivals": {count: count{Figures: crowd.Figures{Generator: crowd.Generator{WorstBehind: 2}}}},
+		"processors":    {Generator: 0.99},
+	} {
+		var c course
+		c.add(s)
+		c.add(Sample{count: s.count})
+		if c.limited() == "" {
+			t.Errorf("%s: nothing is said", name)
+		}
+		if !c.crowdOf(testPlan, 1, false).Limited {
+			t.Errorf("%s: not reported", name)
+		}
+	}
+	var easy course
+	easy.add(Sample{Generator: 0.5})
+	if why := easy.limited(); why != "" {
+		t.Errorf("an easy run: %s", why)
+	}
+}
+
+// newTestResult is a rehearsal of 100 that lasted for 20 s.
+func newTestResult(t *testing.T, change func(*Sample)) *Result {
+	t.Helper()
+	c := &course{}
+	var first crowd.Times
+	for i := range 100 {
+		first.Record(time.Duration(i+1) * 3 * time.Millisecond)
+	}
+	for i := range 21 {
+		n := int64(min(100, i*10))
+		s := Sample{At: time.Duration(i) * time.Second, Generator: 0.2, count: count{Whole: n, Figures: crowd.Figures{
+			Asked: 100, Arrived: n, Joined: n, Hearing: n, EverJoined: n, EverHeard: n, Blocks: n * 40, Bytes: n * 3000, BytesPerSecond: float64(n) * 6000,
+			Proven: 40, Compared: n*40 - 40, FirstSound: first, Depth: 1.1,
+		}}, Served: &space.Served{Joined: uint64(n), Hearing: int(n), Nodes: 1, Processor: float64(n) / 200, Late: 0.004, Interval: 0.5, Depth: 1.1, Rung: 48}}
+		if i == 7 {
+			s.Served = nil // the server did not answer in time
+		}
+		if change != nil {
+			change(&s)
+		}
+		c.add(s)
+	}
+	scene := Scene{Server: "https://talk.example.org", Plan: Plan{Shape: Storm, Listeners: 100, Arrive: 10 * time.Second, Hold: 10 * time.Second}, Workers: 2,
+		Began: time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)}
+	scene.Space.Title = "Town hall <script>alert(1)</script>"
+	r := newResult(scene, space.Permit{Rehearsal: space.Rehearsal{ID: "abc", Space: "hall", Listeners: 100}}, c, false)
+	r.Note = "hustings/rehearsal\nspace hall\ncapacity 100\nversion 1.0\nsettings 00ff\nsetting-backlog 3s\nprocessors 2\n\n— hustings.test abc=\n"
+	return r
+}
+
+func TestTheVerdictComesFirst(t *testing.T) {
+	lose := func(s *Sample) {
+		s.Gaps = crowd.Gaps{Count: 4, Seconds: 2, Listeners: 3, Longest: 1}
+		s.Whole = max(0, s.Whole-3)
+	}
+	for name, c := range map[string]struct {
+		change      func(*Sample)
+		interrupted bool
+		ok          bool
+		verdict     string
+	}{
+		"all":     {nil, false, true, "100 of 100 heard every block."},
+		"gaps":    {lose, false, false, "97 of 100 heard every block; 3 heard a gap."},
+		"silent":  {func(s *Sample) { s.Arrived, s.NeverHeard = s.Arrived+1, 1 }, false, false, "1 never heard sound"},
+		"lost":    {func(s *Sample) { s.Dead, s.Lost, s.Whole = 1, 50, s.Whole/2 }, false, false, "50 of 100 heard every block; 50 were lost with their worker processes."},
+		"nobody":  {func(s *Sample) { *s = Sample{At: s.At} }, false, false, "0 of 100"},
+		"stopped": {func(s *Sample) { s.Whole, s.NeverHeard = min(s.Whole, 98), 2 }, true, true, "until it was stopped after 20 s with 100 of 100 there."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestResult(t, c.change)
+			r.Crowd.Interrupted = c.interrupted
+			if got := r.Verdict(); r.OK() != c.ok || !strings.Contains(got, c.verdict) {
+				t.Errorf("ok %v: %s", r.OK(), got)
+			}
+			var out strings.Builder
+			if err := r.Write(&out); err != nil || !strings.HasPrefix(out.String(), r.Verdict()+"\n") {
+				t.Errorf("%v: %s", err, &out)
+			}
+		})
+	}
+}
+
+func TestNumbersAreWrittenForPeople(t *testing.T) {
+	for got, want := range map[string]string{
+		number(0): "0", number(999): "999", number(15000): "15,000", number(1234567): "1,234,567", number(-1234): "-1,234",
+		short(0.0312): "31 ms", short(1.234): "1.23 s", short(12.34): "12.3 s", short(250): "250 s",
+		plain(59 * time.Second): "59 s", plain(125 * time.Second): "2 min 05 s",
+		size(512): "512 B", size(1500): "1.5 kB", size(2e9): "2 GB", size(3.5e12): "3.5 TB",
+		brief(15000): "15k", brief(1.5e6): "1.5M", brief(900): "900", clockTime(65): "1:05", trim(2.50): "2.5",
+	} {
+		if got != want {
+			t.Errorf("%q; want %q", got, want)
+		}
+	}
+}
