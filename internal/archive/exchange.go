@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -67,8 +68,10 @@ func (r *recorder) reach(next uint64) {
 	}
 }
 
-// onSnapshot answers what a reader must know who begins with block seq. It is silent
-// if the log does not go as far.
+// errNotHere is the answer about a log that this archive does not have, or not as far.
+var errNotHere = errors.New("the archive does not have that part of the log")
+
+// onSnapshot answers what a reader must know who begins with block seq.
 func (a *Archive) onSnapshot(subject string, request []byte) ([]byte, error) {
 	id := space.ID(strings.TrimPrefix(subject, snapshotSubject))
 	var want struct {
@@ -79,13 +82,13 @@ func (a *Archive) onSnapshot(subject string, request []byte) ([]byte, error) {
 	}
 	r := a.known(id)
 	if r == nil {
-		return nil, nil
+		return nil, errNotHere
 	}
 	r.reach(want.Seq)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.open() != nil || want.Seq > r.log.next() {
-		return nil, nil
+		return nil, errNotHere
 	}
 	at, err := r.log.snapshot(want.Seq)
 	if err != nil {

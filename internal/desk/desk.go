@@ -54,9 +54,12 @@ type Options struct {
 	Stage      Stage
 	Archive    Archive // nil: nothing is recorded
 	Tokens     *token.Minter
-	OwnerToken string           // opens everything
-	Now        func() time.Time // nil: time.Now
-	Logger     *slog.Logger     // nil: discard
+	OwnerToken string // opens everything
+	// Changed is told each space that was announced or changed, one space's changes in
+	// order; nil: nobody is. It must not wait.
+	Changed func(space.Space)
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: discard
 }
 
 // Desk is safe for use by many goroutines.
@@ -70,6 +73,7 @@ type Desk struct {
 	log    *slog.Logger
 	shelf  *shelf
 	lines  lines
+	told   func(space.Space)
 }
 
 // New makes a desk. Call Recover before letting anyone in.
@@ -86,6 +90,9 @@ func New(o Options) (*Desk, error) {
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.told = o.Changed; d.told == nil {
+		d.told = func(space.Space) {}
 	}
 	d.shelf = newShelf(d.now)
 	return d, nil
@@ -172,7 +179,7 @@ func (d *Desk) add(ctx context.Context, draft space.Draft) (space.Space, error) 
 		unlock := d.lines.lock(id)
 		err = d.store.Add(ctx, sp)
 		if err == nil {
-			d.shelf.put(sp)
+			d.changed(sp)
 			d.tell(sp)
 		}
 		unlock()
@@ -256,7 +263,7 @@ func (d *Desk) change(ctx context.Context, who Who, do action, id space.ID, rule
 	if err != nil {
 		return space.Space{}, err
 	}
-	d.shelf.put(after)
+	d.changed(after)
 	d.log.Info("space changed", "space", id, "by", who.String(), "do", do, "phase", after.Phase)
 	if before.Phase.Over() {
 		return after, nil // only its texts changed, and the stage is gone
@@ -278,6 +285,13 @@ func (d *Desk) change(ctx context.Context, who Who, do action, id space.ID, rule
 		d.log.Error("space is over but not settled; the next start sees to it", "space", id, "err", err)
 	}
 	return after, nil
+}
+
+// changed makes a change be seen at once, here and elsewhere. The caller holds the
+// space's line.
+func (d *Desk) changed(sp space.Space) {
+	d.shelf.put(sp)
+	d.told(sp)
 }
 
 // tell tells the stage what does not change the phase. That it fails is no
@@ -306,7 +320,7 @@ func (d *Desk) stuck(ctx context.Context, before, after space.Space, cause error
 		d.log.Error("a change could not be taken back", "space", after.ID, "err", err)
 		return fmt.Errorf("space %s is %s but not on its stage: %w", after.ID, after.Phase, errors.Join(cause, err))
 	}
-	d.shelf.put(restored)
+	d.changed(restored)
 	if kind := space.KindOf(cause); kind != space.Internal {
 		return cause
 	}

@@ -77,16 +77,21 @@ func (c *crew) stop(within time.Duration) error {
 	return nil
 }
 
-// await waits until a part is ready.
+// await waits until a part is ready, which has to be soon.
 func (c *crew) await(ctx context.Context, what string, ready <-chan struct{}) error {
 	timeout := time.NewTimer(comeUpWithin)
 	defer timeout.Stop()
+	return c.awaitUntil(ctx, what, ready, timeout.C)
+}
+
+// awaitUntil is await with another end, nil for none.
+func (c *crew) awaitUntil(ctx context.Context, what string, ready <-chan struct{}, timeout <-chan time.Time) error {
 	select {
 	case <-ready:
 		return nil
 	case err := <-c.failed:
 		return err
-	case <-timeout.C:
+	case <-timeout:
 		return fmt.Errorf("%s is not ready after %v", what, comeUpWithin)
 	case <-ctx.Done():
 		return ctx.Err()

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"hustings/internal/bus"
 	"hustings/internal/split"
 )
 
@@ -22,6 +23,7 @@ type door struct {
 	ice    net.Listener // WebRTC over TCP
 	udp    string       // HOST:PORT of WebRTC over UDP
 	secure bool
+	tls    *tls.Config        // of HTTPS, nil for plain HTTP
 	cancel context.CancelFunc // of the certificate's renewal
 }
 
@@ -42,7 +44,7 @@ func openDoor(ctx context.Context, o Options, dir *folder, log *slog.Logger) (*d
 		return nil, err
 	}
 	port := split.New(tcp)
-	d := &door{tcp: tcp, http: port, ice: port.ICE(), udp: udp, secure: conf != nil, cancel: cancel}
+	d := &door{tcp: tcp, http: port, ice: port.ICE(), udp: udp, secure: conf != nil, tls: conf, cancel: cancel}
 	if conf != nil {
 		d.http = tls.NewListener(port, conf)
 	}
@@ -111,17 +113,32 @@ func (w *wiring) addresses() Addresses {
 	if w.door.secure {
 		scheme = "https"
 	}
-	a := Addresses{
-		URL:       scheme + "://" + net.JoinHostPort(host, strconv.Itoa(at.Port)),
-		Public:    publicURL(w.node.opts),
-		NewToken:  w.keys.ownerMade,
-		TokenFile: w.keys.ownerFile,
-	}
+	a := Addresses{URL: scheme + "://" + net.JoinHostPort(host, strconv.Itoa(at.Port)), Public: publicURL(w.node.opts)}
 	if a.Public == "" {
 		a.Public = a.URL
 	}
+	if w.keys == nil {
+		return a // an edge has none
+	}
+	a.NewToken, a.TokenFile = w.keys.ownerMade, w.keys.ownerFile
 	a.SignIn = a.Public + "/signin?token=" + url.QueryEscape(w.keys.owner)
+	if w.keys.edges.text != "" {
+		a.Join = bus.JoinURL(w.busAddress(a.Public), w.keys.edges.text, w.door.secure)
+		a.NewSecret, a.SecretFile = w.keys.edges.made, w.keys.edges.file
+	}
 	return a
+}
+
+// busAddress is where edges find the bus: at the address that it listens on, or if
+// that is every one, at the name that the world has for this server.
+func (w *wiring) busAddress(public string) string {
+	host, port, err := net.SplitHostPort(w.bus.Address())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		if u, err := url.Parse(public); err == nil {
+			host = u.Hostname()
+		}
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // publicURL is what links begin with, "" if it is whatever a request came to.

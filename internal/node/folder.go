@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hustings/internal/programme"
+	"hustings/internal/space"
 	"hustings/internal/token"
 )
 
@@ -23,6 +25,13 @@ import (
 //	programme/       the log of every space, and its recording while it grows
 //	recordings/      finished recordings, unless they are kept elsewhere
 //	certificates/    of --domain
+//	edge.credentials the secret with which edges join
+//	rehearsal        the rehearsal that is on, and the last one's report
+//
+// That of an edge has less:
+//
+//	edge.name        its name among the edges
+//	core.key         the key of the log that it trusts
 type folder struct {
 	path string
 	lock *os.File
@@ -66,6 +75,69 @@ type keys struct {
 	owner     string // the owner's API token
 	ownerFile string // where it is kept; "" if it was given
 	ownerMade bool   // it was made just now
+	edges     secret // of edges; empty unless they may join here
+}
+
+// secret is one that is made on the first start, unless it is given.
+type secret struct {
+	text string
+	file string // where it is kept; "" if it was given
+	made bool   // just now
+}
+
+// loadEdgeSecret reads the secret of edges, or makes and keeps it (mode 0600).
+func (f *folder) loadEdgeSecret(o Options) (s secret, err error) {
+	if s.text = strings.TrimSpace(o.EdgeSecret); s.text != "" {
+		return s, nil
+	}
+	s.file = f.file("edge.credentials")
+	if s.text, s.made, err = token.LoadText(s.file); err != nil {
+		return secret{}, fmt.Errorf("the secret of edges: %w", err)
+	}
+	return s, nil
+}
+
+// edgeName returns the name of this edge, which stays the same as long as its folder
+// does.
+func (f *folder) edgeName() (string, error) {
+	path := f.file("edge.name")
+	text, err := os.ReadFile(path)
+	if name := strings.TrimSpace(string(text)); err == nil && space.ID(name).Valid() {
+		return name, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("the name of this edge: %w", err)
+	}
+	name := token.Name(12)
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("the name of this edge: %w", err)
+	}
+	return name, nil
+}
+
+// coreKey returns the verifier key that was given, as it is or in a file, or else the
+// one that is kept from the first time that this edge joined; "" if it never did.
+func (f *folder) coreKey(given string) (string, error) {
+	path := f.file("core.key")
+	switch {
+	case strings.Contains(given, "+"):
+		return strings.TrimSpace(given), nil
+	case given != "":
+		path = given
+	}
+	text, err := os.ReadFile(path)
+	if given == "" && errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("--core-key: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// pinCoreKey keeps the key for the next start.
+func (f *folder) pinCoreKey(key string) error {
+	return os.WriteFile(f.file("core.key"), []byte(key+"\n"), 0o600)
 }
 
 // loadKeys reads the secrets, or makes and keeps them (mode 0600). Whoever has
@@ -81,6 +153,11 @@ func (f *folder) loadKeys(o Options) (*keys, error) {
 	}
 	if k.log, err = programme.LoadSigner(f.file("keys", "log"), signerName(o)); err != nil {
 		return nil, fmt.Errorf("the key that signs the programme: %w", err)
+	}
+	if o.BusListen != "" {
+		if k.edges, err = f.loadEdgeSecret(o); err != nil {
+			return nil, err
+		}
 	}
 	if k.owner != "" {
 		return k, nil

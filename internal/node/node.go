@@ -10,7 +10,8 @@
 // Besides the wiring there is here what a server needs of its machine: the data
 // folder with its keys and its lock (folder.go), the port and its certificate
 // (door.go, tls.go), and the order of going down (crew.go). wiring.go has each step
-// of coming up, demo.go the conversation of `hustings demo`.
+// of coming up, edge.go those of a node that joins another to serve listeners alone,
+// rehearsal.go what a crowd is measured by, demo.go the conversation of `hustings demo`.
 package node
 
 import (
@@ -19,10 +20,6 @@ import (
 	"log/slog"
 	"sync/atomic"
 )
-
-// shortToken is the length below which an owner's token is warned of. The one that
-// is made has 43 characters.
-const shortToken = 16
 
 // Node is a server. Make it with New.
 type Node struct {
@@ -68,19 +65,16 @@ func (n *Node) run(ctx context.Context, guest func(context.Context, *wiring) err
 		return err
 	}
 	defer door.close()
-	keys, err := dir.loadKeys(n.opts)
-	if err != nil {
-		return err
+	w := n.wire(dir, door)
+	comeUp := w.comeUp
+	if n.opts.Join != "" {
+		comeUp = w.comeUpAsEdge
 	}
-	if len(keys.owner) < shortToken {
-		n.log.Warn("HUSTINGS_OWNER_TOKEN is so short that it can be guessed, and it opens everything: use 32 characters or more")
-	}
-	w := n.wire(dir, door, keys)
 	defer func() {
 		n.draining.Store(true) // before anything goes: who balances load looks elsewhere
 		err = errors.Join(err, w.goDown())
 	}()
-	if err := w.comeUp(ctx); err != nil {
+	if err := comeUp(ctx); err != nil {
 		return err
 	}
 	n.log.Info("serving", "version", n.opts.Version)
@@ -103,19 +97,42 @@ func (n *Node) run(ctx context.Context, guest func(context.Context, *wiring) err
 func (w *wiring) comeUp(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		// What is kept comes before whatever changes it.
+		w.loadKeys,
 		w.openStores,
 		// The bus comes before its readers, and its readers before the stage: a
 		// block that nobody has subscribed to reaches nobody.
 		w.startBus,
 		// Of the readers the archive is first: no one hears what is not kept.
 		w.startArchive,
+		w.startDelivery,
 		w.startBroadcast,
+		// Edges are told of every change that the desk makes, and the pulse tells of them.
+		w.startEdges,
 		// The stage asks the archive where each log goes on.
 		w.startStage,
 		// The desk tells the stage of every space that is not over. Only then is
 		// anybody let in, and a speaker who comes back finds the stage as it was.
 		w.startDesk,
+		w.startRehearsals,
 		w.startWeb,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// comeUpAsEdge is comeUp for a node that serves listeners alone.
+func (w *wiring) comeUpAsEdge(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		w.joinBus,
+		// It learns what is on, and whose word it is to believe, before the first block
+		// is heard. It says that it is there once it knows.
+		w.startMembership,
+		w.startDelivery,
+		w.startBroadcast,
+		w.startEdgeWeb,
 	} {
 		if err := step(ctx); err != nil {
 			return err

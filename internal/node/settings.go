@@ -1,15 +1,21 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"hustings/internal/bus"
+	"hustings/internal/elastic"
+	"hustings/internal/programme"
 )
 
 // Options are the settings of a node. Data and Listen are required. What is said of
@@ -30,7 +36,18 @@ type Options struct {
 	Database        string // postgres:// URL; "" is a SQLite file in Data
 	Recordings      string // s3:// or file:// URL; "" is a folder in Data
 	NATS            string // URL of a NATS cluster; "" is a server of our own in process
-	NATSCredentials string // .creds file for it
+	NATSCredentials string // .creds file for it, or for Join
+
+	// BusListen, HOST:PORT, is where edges join; "": they can't, or join the NATS cluster.
+	BusListen  string
+	EdgeSecret string // with which they do; "" is the one kept in Data
+	// Join makes this node an edge: the URL of a core's bus, or of its NATS cluster, with
+	// credentials. It keeps next to nothing, and serves listeners alone.
+	Join    string
+	CoreKey string // verifier key of the core's log, or a file with it; "": the first that it names
+	Weight  int    // share of the listeners; 0: none as long as there is another to serve them
+
+	Pace Pace // what listeners are sent, and when
 
 	OwnerToken string        // the owner's API token; "" is the one kept in Data
 	Backlog    time.Duration // audio that a joiner gets at once; 0 is 3 s
@@ -49,6 +66,75 @@ type Addresses struct {
 	SignIn    string
 	NewToken  bool   // the token was made just now
 	TokenFile string // where it is kept; "" if it was given
+	// Join is the URL by which edges join, "" if they can't here. It holds their secret.
+	Join       string
+	NewSecret  bool   // the secret was made just now
+	SecretFile string // where it is kept; "" if it was given
+}
+
+// Pace is what an operator may settle about delivery. At zero all of it follows from
+// the load.
+type Pace struct {
+	Interval time.Duration // between two deliveries to a listener, whatever the load
+	Rung     int           // rate of the best rung that is sent, in kb/s: 48, 24 or 16
+	MaxDepth time.Duration // most sound that listeners are given in hand; 0: 24 s
+	Egress   float64       // what the network takes, in Mb/s; 0: it is not known
+	// OpenDepth is what listeners have in hand when a space opens that was announced:
+	// for starts to which a crowd comes in one minute.
+	OpenDepth time.Duration
+}
+
+// elastic returns what the broadcast is to do by itself, and what not.
+func (p Pace) elastic() elastic.Options {
+	o := elastic.Options{MaxDepth: p.MaxDepth, MaxEgress: p.Egress * 1e6 / 8, PinInterval: p.Interval}
+	if i := slices.Index(rungRates(), p.Rung); i >= 0 {
+		o.PinRung = &i
+	}
+	return o
+}
+
+func rungRates() []int { return []int{48, 24, 16} }
+
+func (o Options) checkPace() error {
+	p := o.Pace
+	switch {
+	case p.Rung != 0 && !slices.Contains(rungRates(), p.Rung):
+		return fmt.Errorf("--pin-rung %d: use 48, 24 or 16", p.Rung)
+	case p.OpenDepth < 0 || p.OpenDepth > cmp.Or(p.MaxDepth, elastic.Deepest):
+		return fmt.Errorf("--open-depth %v: use 0s to %v, which is the most that listeners are given", p.OpenDepth, cmp.Or(p.MaxDepth, elastic.Deepest))
+	}
+	if _, err := elastic.New(p.elastic()); err != nil {
+		return fmt.Errorf("--pin-interval, --max-depth and --max-egress do not go together: %w", err)
+	}
+	return nil
+}
+
+// checkEdges refuses what can't be said of edges, or to one.
+func (o Options) checkEdges() error {
+	switch {
+	case o.Weight < 0 || o.Weight > programme.MaxWeight:
+		return fmt.Errorf("--weight %d: use 0 to %d", o.Weight, programme.MaxWeight)
+	case o.Join == "" && o.CoreKey != "":
+		return errors.New("--core-key is for edges: it needs --join")
+	case o.BusListen != "" && o.NATS != "":
+		return errors.New("--bus-listen opens the NATS server inside this process; with --nats edges join the cluster instead: give one of the two")
+	case o.BusListen != "":
+		return checkAddress("--bus-listen", o.BusListen)
+	case o.Join == "":
+		return nil
+	}
+	for flag, value := range map[string]string{
+		"--nats": o.NATS, "--database": o.Database, "--recordings": o.Recordings, "--webrtc-udp": o.WebRTCUDP,
+	} {
+		if value != "" {
+			return fmt.Errorf("%s is for the server that an edge joins: leave it out beside --join", flag)
+		}
+	}
+	_, err := bus.New(bus.Options{URL: o.Join, Credentials: o.NATSCredentials})
+	if err != nil {
+		return fmt.Errorf("--join: %w (the line is printed by the server's first start with --bus-listen)", err)
+	}
+	return nil
 }
 
 // check refuses what can be known to be wrong before anything is opened.
@@ -56,7 +142,7 @@ func (o Options) check() error {
 	if o.Data == "" {
 		return errors.New("--data: name the folder in which to keep everything")
 	}
-	for _, check := range []func() error{o.checkAddresses, o.checkTLS, o.checkPublicURL, o.checkStores} {
+	for _, check := range []func() error{o.checkAddresses, o.checkTLS, o.checkPublicURL, o.checkStores, o.checkPace, o.checkEdges} {
 		if err := check(); err != nil {
 			return err
 		}

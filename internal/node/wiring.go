@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,9 +17,13 @@ import (
 	"hustings/internal/blob"
 	"hustings/internal/broadcast"
 	"hustings/internal/bus"
+	"hustings/internal/delivery"
 	"hustings/internal/desk"
+	"hustings/internal/edge"
 	"hustings/internal/live"
 	"hustings/internal/mix/hold"
+	"hustings/internal/permit"
+	"hustings/internal/space"
 	"hustings/internal/stage"
 	"hustings/internal/store"
 	"hustings/internal/token"
@@ -43,7 +48,7 @@ type wiring struct {
 	name string // of this process among those on one bus
 	dir  *folder
 	door *door
-	keys *keys
+	keys *keys // nil on an edge
 	crew *crew
 
 	figures   *prometheus.Registry
@@ -51,15 +56,34 @@ type wiring struct {
 	blob      *blob.Store
 	bus       *bus.Bus
 	archive   *archive.Archive
+	delivery  *delivery.Loops
 	broadcast *broadcast.Broadcast
+	edges     *edge.Core // nil if none can join
+	edge      *edge.Edge // nil unless this node is one
 	stage     *stage.Stages
 	desk      *desk.Desk
+	office    *permit.Office
+	processor processor
 }
 
-func (n *Node) wire(dir *folder, door *door, keys *keys) *wiring {
-	w := &wiring{node: n, name: nodeName(), dir: dir, door: door, keys: keys, crew: newCrew(n.log), figures: prometheus.NewRegistry()}
+func (n *Node) wire(dir *folder, door *door) *wiring {
+	w := &wiring{node: n, name: nodeName(), dir: dir, door: door, crew: newCrew(n.log), figures: prometheus.NewRegistry()}
 	w.figures.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return w
+}
+
+// shortToken is the length below which an owner's token is warned of. The one that
+// is made has 43 characters.
+const shortToken = 16
+
+func (w *wiring) loadKeys(context.Context) (err error) {
+	if w.keys, err = w.dir.loadKeys(w.node.opts); err != nil {
+		return err
+	}
+	if len(w.keys.owner) < shortToken {
+		w.node.log.Warn("HUSTINGS_OWNER_TOKEN is so short that it can be guessed, and it opens everything: use 32 characters or more")
+	}
+	return nil
 }
 
 func (w *wiring) openStores(ctx context.Context) (err error) {
@@ -87,11 +111,20 @@ func (w *wiring) openStores(ctx context.Context) (err error) {
 }
 
 func (w *wiring) startBus(ctx context.Context) (err error) {
-	w.bus, err = bus.New(bus.Options{
-		Name: w.name, URL: w.node.opts.NATS, Credentials: w.node.opts.NATSCredentials, Logger: w.logger("bus"),
-	})
-	if err != nil {
-		return fmt.Errorf("--nats: %w", err)
+	o := bus.Options{
+		Name: w.name, URL: w.node.opts.NATS, Credentials: w.node.opts.NATSCredentials,
+		Listen: w.node.opts.BusListen, Secret: w.keys.edges.text, Logger: w.logger("bus"),
+	}
+	flag := "--nats"
+	if o.Listen != "" {
+		flag = "--bus-listen"
+		if w.door.tls != nil {
+			o.TLS = w.door.tls.Clone()
+			o.TLS.NextProtos = nil // those are of HTTP
+		}
+	}
+	if w.bus, err = bus.New(o); err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
 	}
 	w.crew.start(ctx, "bus", w.bus.Run)
 	return w.crew.await(ctx, "NATS", w.bus.Ready())
@@ -109,12 +142,29 @@ func (w *wiring) startArchive(ctx context.Context) (err error) {
 	return w.crew.await(ctx, "the archive", w.archive.Ready())
 }
 
+func (w *wiring) startDelivery(ctx context.Context) (err error) {
+	w.delivery, err = delivery.New(delivery.Options{Logger: w.logger("delivery")})
+	if err != nil {
+		return err
+	}
+	w.crew.start(ctx, "delivery", w.delivery.Run)
+	return nil
+}
+
 func (w *wiring) startBroadcast(ctx context.Context) (err error) {
 	heard := newWatched(w.bus)
-	w.broadcast, err = broadcast.New(broadcast.Options{
-		Bus: heard, Node: w.name, Backlog: w.node.opts.Backlog, Logger: w.logger("broadcast"), Metrics: w.figures,
-	})
-	if err != nil {
+	o := broadcast.Options{
+		Bus: heard, Delivery: w.delivery, Node: w.name, Backlog: w.node.opts.Backlog, Elastic: w.node.opts.Pace.elastic(),
+		Connected: w.bus.Connected, Logger: w.logger("broadcast"), Metrics: w.figures,
+	}
+	if w.edge != nil {
+		o.Check, o.Fetch, o.Snapshot = w.edge.Check, w.edge.Fetch, w.edge.Snapshot
+	} else {
+		// After a restart, listeners who come back find what was just said.
+		past := edge.Reader{Bus: w.bus}
+		o.Fetch, o.Snapshot = past.Fetch, past.Snapshot
+	}
+	if w.broadcast, err = broadcast.New(o); err != nil {
 		return err
 	}
 	w.crew.start(ctx, "broadcast", w.broadcast.Run).leave = func(ctx context.Context) error {
@@ -125,11 +175,58 @@ func (w *wiring) startBroadcast(ctx context.Context) (err error) {
 	return w.crew.await(ctx, "the broadcast", heard.subscribed)
 }
 
+// startEdges lets edges join, by a port of our own or by the cluster.
+func (w *wiring) startEdges(ctx context.Context) (err error) {
+	o := w.node.opts
+	if o.BusListen == "" && o.NATS == "" {
+		return nil
+	}
+	w.edges, err = edge.NewCore(edge.CoreOptions{
+		Bus: w.bus, Signer: w.keys.log, Spaces: w.store, URL: w.addresses().Public, Weight: o.Weight, Version: o.Version,
+		Logger: w.logger("edges"), Metrics: w.figures,
+	})
+	if err != nil {
+		return err
+	}
+	w.crew.start(ctx, "edges", w.edges.Run)
+	return w.crew.await(ctx, "who answers edges", w.edges.Ready())
+}
+
+// edgeList returns the signed list of who serves listeners; "" for this server alone.
+func (w *wiring) edgeList() string {
+	if w.edges == nil {
+		return ""
+	}
+	return w.edges.Edges()
+}
+
+func (w *wiring) pulseEdges() string {
+	if w.edges == nil {
+		return ""
+	}
+	return w.edges.PulseEdges()
+}
+
+// changed sees to what follows from a change of a space, here and on edges.
+func (w *wiring) changed(sp space.Space) {
+	w.open(sp)
+	if w.edges != nil {
+		w.edges.Changed(sp)
+	}
+}
+
+// open lets those who come to an announced start have as much in hand as was settled.
+func (w *wiring) open(sp space.Space) {
+	if depth := w.node.opts.Pace.OpenDepth; depth > 0 && sp.StartsAt != nil && sp.Phase.OnAir() {
+		w.broadcast.Deepen(depth)
+	}
+}
+
 func (w *wiring) startStage(ctx context.Context) (err error) {
 	w.stage, err = stage.New(stage.Options{
 		// Loopback too, for voices from this machine: the demo's, or a publisher's.
 		UDP: w.door.udp, Loopback: true, ICETCP: w.door.ice, PublicIPs: w.node.opts.PublicIPs,
-		Publish: w.bus.Publish, Subscribe: w.bus.Subscribe, Resume: w.archive.Resume,
+		Publish: w.bus.Publish, Subscribe: w.bus.Subscribe, Resume: w.archive.Resume, Edges: w.pulseEdges,
 		Signer: w.keys.log, Hold: hold.PCM(), Logger: w.logger("stage"), Metrics: w.figures,
 	})
 	if err != nil {
@@ -141,7 +238,8 @@ func (w *wiring) startStage(ctx context.Context) (err error) {
 
 func (w *wiring) startDesk(ctx context.Context) (err error) {
 	w.desk, err = desk.New(desk.Options{
-		Store: w.store, Stage: w.stage, Archive: w.archive, Tokens: w.keys.tokens, OwnerToken: w.keys.owner, Logger: w.logger("desk"),
+		Store: w.store, Stage: w.stage, Archive: w.archive, Tokens: w.keys.tokens, OwnerToken: w.keys.owner,
+		Changed: w.changed, Logger: w.logger("desk"),
 	})
 	if err != nil {
 		return err
@@ -155,14 +253,15 @@ func (w *wiring) startDesk(ctx context.Context) (err error) {
 
 func (w *wiring) startWeb(ctx context.Context) error {
 	audience, err := live.New(live.Options{
-		Spaces: w.desk, Programme: w.broadcast, BaseURL: publicURL(w.node.opts), Logger: w.logger("live"),
+		Spaces: w.desk, Programme: w.broadcast, Permits: w.office, BaseURL: publicURL(w.node.opts), Logger: w.logger("live"),
 	})
 	if err != nil {
 		return err
 	}
 	server, err := web.New(web.Options{
 		Desk: w.desk, Stage: w.stage, Programme: w.broadcast, Archive: w.archive, Live: audience,
-		BaseURL: publicURL(w.node.opts), Pages: ui.Pages(), Keys: []string{w.keys.log.Verifier()}, Version: w.node.opts.Version,
+		Rehearsals: w.office, Edges: w.edgeList,
+		BaseURL: publicURL(w.node.opts), Pages: ui.Pages(), Keys: w.verifiers, Version: w.node.opts.Version,
 		Ready: w.ready, Metrics: promhttp.HandlerFor(w.figures, promhttp.HandlerOpts{}), Registry: w.figures,
 		Logger: w.logger("web"),
 	})
@@ -172,6 +271,9 @@ func (w *wiring) startWeb(ctx context.Context) error {
 	w.crew.start(ctx, "web", func(ctx context.Context) error { return server.Serve(ctx, w.door.http) })
 	return nil
 }
+
+// verifiers are the keys by which the programme is checked.
+func (w *wiring) verifiers() []string { return []string{w.keys.log.Verifier()} }
 
 // ready reports whether the node can do its work.
 func (w *wiring) ready(ctx context.Context) error {
@@ -190,7 +292,8 @@ func nodeName() string {
 	if err != nil {
 		host = "hustings"
 	}
-	return host + "-" + token.Name(6)
+	// It is a word of a subject on the bus, where dots part words.
+	return strings.ReplaceAll(host, ".", "-") + "-" + token.Name(6)
 }
 
 // watched is a bus that tells when it was subscribed to.

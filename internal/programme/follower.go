@@ -37,6 +37,7 @@ type Follower struct {
 	frontier []tlog.Hash // of the subtrees that they make up, largest first
 	recent   [followed]tlog.Hash
 	since    uint64 // number of the first leaf that was added here
+	signed   uint64 // leaves that a checkpoint has borne out, or that came with the snapshot
 	over     bool
 }
 
@@ -49,7 +50,7 @@ func NewFollower(id space.ID, verifierKey string, at Snapshot) (*Follower, error
 		return nil, fmt.Errorf("%w: %d hashes are no frontier of %d leaves", ErrForged, len(at.Frontier), at.Seq)
 	}
 	return &Follower{
-		space: id, verifier: verifierKey, epoch: at.Epoch, size: at.Seq, since: at.Seq,
+		space: id, verifier: verifierKey, epoch: at.Epoch, size: at.Seq, since: at.Seq, signed: at.Seq,
 		frontier: append(make([]tlog.Hash, 0, 64), at.Frontier...),
 	}, nil
 }
@@ -59,6 +60,13 @@ func (f *Follower) Next() uint64 { return f.size }
 
 // Epoch returns the epoch of the newest block, or that of the snapshot.
 func (f *Follower) Epoch() uint32 { return f.epoch }
+
+// Unsigned returns how many of the newest blocks no checkpoint has borne out yet.
+func (f *Follower) Unsigned() uint64 { return f.size - f.signed }
+
+// Frontier returns the hashes of the subtrees that the blocks so far make up, as a
+// Snapshot behind them has them.
+func (f *Follower) Frontier() []tlog.Hash { return f.frontier }
 
 // Follow takes the next block. One that was followed before is taken again if it is
 // the very same. A block of a new epoch may be the next; one that goes back, since a
@@ -133,5 +141,6 @@ func (f *Follower) checkpoint(b *Block) error {
 	case c.Root != f.root():
 		return fmt.Errorf("%w: the blocks up to %d are others than those that were signed", ErrForged, b.Seq)
 	}
+	f.signed = c.Size
 	return nil
 }

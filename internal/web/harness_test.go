@@ -243,7 +243,7 @@ func siteOn(t testing.TB, stage bothStages, change ...func(*web.Options)) *site 
 		t.Fatal(err)
 	}
 	o := web.Options{
-		Desk: s.desk, Stage: stage, Programme: s.programme, Archive: s.archive, Live: audience, Pages: builtPages, Keys: []string{"key+1"},
+		Desk: s.desk, Stage: stage, Programme: s.programme, Archive: s.archive, Live: audience, Pages: builtPages, Keys: func() []string { return []string{"key+1"} },
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{to: s.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {

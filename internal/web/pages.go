@@ -25,7 +25,9 @@ const notBuilt = "The pages are not built. Run `make build`, or `make run`, whic
 func (w *Web) routePages(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", w.front)
 	mux.HandleFunc("GET /s/{id}", w.listener)
-	mux.HandleFunc("GET /studio/{id}", w.studio)
+	if w.home == nil {
+		mux.HandleFunc("GET /studio/{id}", w.studio)
+	}
 	for path, asset := range w.pages.Assets() {
 		mux.Handle("GET /"+path, asset)
 	}
@@ -74,7 +76,7 @@ func setPageHeader(header http.Header, v visit, roams bool) {
 
 // front shows what is on.
 func (w *Web) front(rw http.ResponseWriter, r *http.Request) {
-	list, _, err := w.Desk.List(r.Context(), "", 20)
+	list, _, err := w.spaces.List(r.Context(), "", 20)
 	if err != nil {
 		w.fail(rw, r, err)
 		return
@@ -126,7 +128,7 @@ func (w *Web) studio(rw http.ResponseWriter, r *http.Request) {
 
 // spaceForPage returns the space of the address, or answers that there is none.
 func (w *Web) spaceForPage(rw http.ResponseWriter, r *http.Request) (space.Space, bool) {
-	sp, err := w.Desk.Get(r.Context(), space.ID(r.PathValue("id")))
+	sp, err := w.spaces.Get(r.Context(), space.ID(r.PathValue("id")))
 	switch {
 	case err == nil:
 		return sp, true

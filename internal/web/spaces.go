@@ -25,6 +25,7 @@ type spaceJSON struct {
 	EndedAt     *time.Time   `json:"ended_at" nullable:"true"`
 	Links       linksJSON    `json:"links"`
 	Tally       *space.Tally `json:"tally,omitempty" doc:"How many listen, while it is on the air"`
+	Edges       string       `json:"edges,omitempty" doc:"Signed note of who serves listeners: a line 'hustings/edges', the time, then WEIGHT and URL of each. Absent if this server alone does"`
 }
 
 // linksJSON are absolute.
@@ -47,24 +48,30 @@ type recordingJSON struct {
 
 // spaceOf gives a space as someone sees it who reached us under base.
 func (w *Web) spaceOf(base string, sp space.Space) spaceJSON {
-	id := string(sp.ID)
+	id, home := string(sp.ID), base
+	if w.home != nil && w.home() != "" {
+		home = w.home()
+	}
 	s := spaceJSON{
 		ID: sp.ID, Title: sp.Title, Description: sp.Description, Phase: sp.Phase,
 		Rung: programmeRate(sp), StartsAt: sp.StartsAt, Rescheduled: sp.Rescheduled,
 		OpenedAt: sp.OpenedAt, StartedAt: sp.StartedAt, EndedAt: sp.EndedAt,
 		Links: linksJSON{
-			Listen: base + "/s/" + id, Studio: base + "/studio/" + id,
+			Listen: base + "/s/" + id, Studio: home + "/studio/" + id,
 			Ogg: base + "/live/" + id + ".ogg", MP4: base + "/live/" + id + ".mp4", Pulse: base + "/live/" + id + "/pulse",
-			WHIP: base + apiPath + "/spaces/" + id + "/whip", WHEP: base + apiPath + "/spaces/" + id + "/whep",
+			WHIP: home + apiPath + "/spaces/" + id + "/whip", WHEP: home + apiPath + "/spaces/" + id + "/whep",
 		},
 	}
 	if sp.Phase == space.Ended {
-		path := base + "/recordings/" + id
+		path := home + "/recordings/" + id
 		s.Links.Recording = &recordingJSON{Ogg: path + ".ogg", MP4: path + ".mp4", JSON: path + ".json"}
 	}
 	if sp.Phase.OnAir() {
 		tally := w.Programme.Tally(sp.ID)
 		s.Tally = &tally
+	}
+	if w.Edges != nil {
+		s.Edges = w.Edges()
 	}
 	return s
 }

@@ -89,14 +89,16 @@ type Options struct {
 	Programme Programme
 	Archive   Archive
 	Live      Live // nil: nothing is at /live/
+	// Edges returns the signed list of who serves listeners; nil, or "": this server alone.
+	Edges func() string
 	// Rehearsals are permitted and reported here; nil: there are none.
 	Rehearsals Rehearsals
 
 	// BaseURL is how the world reaches this server: "https://example.org". "": as
 	// each request says that it did.
 	BaseURL string
-	Pages   fs.FS    // as the ui's build leaves them; nil or empty: not built
-	Keys    []string // verifier keys of the programme's log
+	Pages   fs.FS           // as the ui's build leaves them; nil or empty: not built
+	Keys    func() []string // verifier keys of the programme's log; nil: it has none
 	Version string
 
 	Ready    func(context.Context) error // whether the server can do its work; nil: it can
@@ -108,6 +110,8 @@ type Options struct {
 // Web serves HTTP. Its Handler is safe for use by many goroutines.
 type Web struct {
 	Options
+	spaces  Spaces        // the desk, or what an edge knows of it
+	home    func() string // on an edge: where all else is; nil: here
 	log     *slog.Logger
 	origin  *http.CrossOriginProtection
 	pages   *pages.Pages
@@ -121,18 +125,8 @@ func New(o Options) (*Web, error) {
 	if o.Desk == nil || o.Stage == nil || o.Programme == nil || o.Archive == nil {
 		return nil, errors.New("web: a desk, a stage, a programme and an archive are needed")
 	}
-	w := &Web{Options: o, log: o.Logger, origin: http.NewCrossOriginProtection()}
-	if w.log == nil {
-		w.log = slog.New(slog.DiscardHandler)
-	}
-	if err := w.setBase(o.BaseURL); err != nil {
-		return nil, err
-	}
-	var err error
-	if w.pages, err = pages.Read(o.Pages, frontPage, listenerPage, studioPage); err != nil {
-		return nil, err
-	}
-	if w.guard, err = guard.New(guard.Options{Refuse: problem.Refuse, Registry: o.Registry, Logger: w.log}); err != nil {
+	w := &Web{Options: o, spaces: o.Desk}
+	if err := w.prepare(); err != nil {
 		return nil, err
 	}
 	w.sockets = prometheus.NewGauge(prometheus.GaugeOpts{Name: "hustings_stage_sockets", Help: "Open WebSockets of stages."})
@@ -150,8 +144,28 @@ func New(o Options) (*Web, error) {
 	mux.HandleFunc("GET /recordings/{file}", w.recording)
 	w.routePages(mux)
 	w.routeOperations(mux)
-	w.handler = w.guard.Observe(w.entered(w.guard.Route(mux)))
+	w.handle(mux)
 	return w, nil
+}
+
+// prepare makes what every route stands on.
+func (w *Web) prepare() (err error) {
+	w.log, w.origin = w.Logger, http.NewCrossOriginProtection()
+	if w.log == nil {
+		w.log = slog.New(slog.DiscardHandler)
+	}
+	if err := w.setBase(w.BaseURL); err != nil {
+		return err
+	}
+	if w.pages, err = pages.Read(w.Pages, frontPage, listenerPage, studioPage); err != nil {
+		return err
+	}
+	w.guard, err = guard.New(guard.Options{Refuse: problem.Refuse, Registry: w.Registry, Logger: w.log})
+	return err
+}
+
+func (w *Web) handle(mux *http.ServeMux) {
+	w.handler = w.guard.Observe(w.entered(w.guard.Route(mux)))
 }
 
 func (w *Web) setBase(base string) error {
@@ -181,6 +195,9 @@ func (w *Web) routeOperations(mux *http.ServeMux) {
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { problem.WriteText(rw, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", w.ready)
 	mux.HandleFunc("GET /.well-known/hustings-keys.json", w.keys)
+	if w.Keys == nil {
+		w.Keys = func() []string { return nil }
+	}
 	if w.Metrics != nil {
 		mux.Handle("GET /metrics", w.Metrics)
 	}
@@ -199,7 +216,7 @@ func (w *Web) ready(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *Web) keys(rw http.ResponseWriter, _ *http.Request) {
-	keys := append([]string{}, w.Keys...) // an empty list, never null
+	keys := append([]string{}, w.Keys()...) // an empty list, never null
 	guard.OpenToAll(rw.Header())
 	rw.Header().Set("Cache-Control", "public, max-age=300")
 	problem.WriteJSON(rw, http.StatusOK, "application/json", map[string][]string{"keys": keys})

@@ -1,0 +1,280 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"hustings/internal/programme"
+	"hustings/internal/space"
+)
+
+const (
+	passEvery    = 250 * time.Millisecond
+	listEvery    = 30 * time.Second        // the list is published anew
+	settledAfter = 1500 * time.Millisecond // of a start: by then each edge was heard
+	pulseEdges   = 16                      // in the pulse, which has to be small
+	pageBytes    = 512 << 10               // of an answer, at which it takes no more; a message of the bus takes 1 MiB
+	pageSpaces   = 16                      // read at once: 0.5 MB at the most, with all that JSON escapes
+	readWithin   = 5 * time.Second
+)
+
+// CoreBus is what the core needs of the bus.
+type CoreBus interface {
+	Subscribe(subject string, handle func(subject string, data []byte)) (stop func(), err error)
+	Handle(subject string, answer func(subject string, request []byte) ([]byte, error)) (stop func(), err error)
+	Publish(subject string, data []byte) error
+}
+
+// Spaces are what the core tells edges of.
+type Spaces interface {
+	// List returns spaces page by page; next is what to give as after for the next
+	// page, "" at the end.
+	List(ctx context.Context, after space.ID, limit int) (page []space.Space, next space.ID, err error)
+}
+
+// CoreOptions configure a Core. Bus, Signer and Spaces are required.
+type CoreOptions struct {
+	Bus    CoreBus // connected by the time of Run
+	Signer *programme.Signer
+	Spaces Spaces
+	// URL is where people reach the core: scheme and host. "": it does not know, and
+	// is not in the list.
+	URL     string
+	Weight  int // its own share of the listeners; 0: it serves them only when there is no edge
+	Version string
+	Logger  *slog.Logger          // nil: discard
+	Metrics prometheus.Registerer // nil: none
+}
+
+// Core is the server's side of its edges. Its methods may be called by any goroutine.
+type Core struct {
+	opts  CoreOptions
+	log   *slog.Logger
+	ready chan struct{}
+	lists atomic.Pointer[lists] // nil until the edges there are have been heard
+
+	mu      sync.Mutex // guards members
+	members members
+}
+
+// lists are the signed lists as they are now; both are empty where there is no edge.
+type lists struct {
+	edges  []programme.Edge
+	signed time.Time
+	all    string
+	pulse  string // the heaviest; signed anew only when the edges change
+}
+
+// NewCore checks the options.
+func NewCore(o CoreOptions) (*Core, error) {
+	if o.Bus == nil || o.Signer == nil || o.Spaces == nil {
+		return nil, errors.New("the core of edges needs a bus, a signer and the spaces")
+	}
+	if own := (programme.Edge{URL: o.URL, Weight: o.Weight}); o.URL != "" && !own.Valid() {
+		return nil, fmt.Errorf("the core can't be in a list of edges: %q with weight %d", o.URL, o.Weight)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Core{opts: o, log: o.Logger, ready: make(chan struct{})}
+	if o.Metrics != nil {
+		if err := c.register(o.Metrics); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *Core) register(to prometheus.Registerer) error {
+	count := func(name, help string, of func(*members) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return float64(of(&c.members))
+		})
+	}
+	return errors.Join(
+		to.Register(count("hustings_edges", "Edges that serve listeners.", func(m *members) int { return len(m.list()) })),
+		to.Register(count("hustings_edges_listeners", "Listeners that edges say they serve.", (*members).listeners)),
+	)
+}
+
+// Ready is closed when edges are heard and answered.
+func (c *Core) Ready() <-chan struct{} { return c.ready }
+
+// Edges returns the signed list of all who serve listeners (programme.OpenEdges);
+// "" if that is this server alone.
+func (c *Core) Edges() string {
+	if l := c.lists.Load(); l != nil {
+		return l.all
+	}
+	return ""
+}
+
+// PulseEdges is Edges for the pulse: of a long list the heaviest, and the same text
+// for as long as they are the same.
+func (c *Core) PulseEdges() string {
+	if l := c.lists.Load(); l != nil {
+		return l.pulse
+	}
+	return ""
+}
+
+// Changed tells the edges a space as it is now.
+func (c *Core) Changed(sp space.Space) {
+	data, err := json.Marshal(tell(sp))
+	if err == nil {
+		err = c.opts.Bus.Publish(spaceSubject+string(sp.ID), data)
+	}
+	if err != nil {
+		c.log.Error("edges are not told of a change; they ask for all spaces within minutes", "space", sp.ID, "err", err)
+	}
+}
+
+// Run hears and answers edges until ctx is done.
+func (c *Core) Run(ctx context.Context) error {
+	began := time.Now()
+	stopBeats, err := c.opts.Bus.Subscribe(beatSubject+"*", c.hear)
+	if err != nil {
+		return err
+	}
+	defer stopBeats()
+	for subject, answer := range map[string]func(string, []byte) ([]byte, error){
+		coreSubject: c.onCore, spacesSubject: c.onSpaces(ctx),
+	} {
+		stop, err := c.opts.Bus.Handle(subject, answer)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	close(c.ready)
+	each := time.NewTicker(passEvery)
+	defer each.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-each.C:
+			if now.Sub(began) >= settledAfter {
+				c.pass(now)
+			}
+		}
+	}
+}
+
+// hear takes the word of an edge.
+func (c *Core) hear(subject string, data []byte) {
+	b, err := ParseBeat(subject, data)
+	if err != nil {
+		c.log.Warn("an edge says what can't be understood", "err", err)
+		return
+	}
+	if b.URL == c.opts.URL {
+		c.log.Warn("an edge says that it is where this server is: give it a --public-url of its own", "edge", b.Name)
+		return
+	}
+	now := time.Now()
+	c.mu.Lock()
+	c.members.hear(b, now)
+	c.mu.Unlock()
+	if b.Bye { // its listeners are about to look for another
+		c.pass(now)
+	}
+}
+
+// pass makes the list anew when it has changed, and from time to time.
+func (c *Core) pass(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members.pass(now)
+	edges := c.members.list()
+	was := c.lists.Load()
+	same := was != nil && slices.Equal(was.edges, edges)
+	if same && now.Sub(was.signed) < listEvery {
+		return
+	}
+	next, err := c.sign(edges, now)
+	if err != nil {
+		c.log.Error("the list of edges can't be signed; the one before stays", "err", err)
+		return
+	}
+	if same {
+		next.pulse = was.pulse
+	} else if was != nil || len(edges) > 0 {
+		c.log.Info("edges", "now", len(edges), "listeners", c.members.listeners())
+	}
+	c.lists.Store(next)
+	if err := c.opts.Bus.Publish(listSubject, []byte(next.all)); err != nil {
+		c.log.Warn("the list of edges is not published; it will be in half a minute", "err", err)
+	}
+}
+
+// sign makes the lists of some edges and ourselves.
+func (c *Core) sign(edges []programme.Edge, now time.Time) (*lists, error) {
+	l := &lists{edges: edges, signed: now}
+	if len(edges) == 0 {
+		return l, nil
+	}
+	most := edges[:min(len(edges), pulseEdges)]
+	var own []programme.Edge
+	if c.opts.URL != "" {
+		own = []programme.Edge{{URL: c.opts.URL, Weight: c.opts.Weight}}
+		most = edges[:min(len(edges), pulseEdges-1)]
+	}
+	var err error
+	if l.all, err = c.opts.Signer.SignEdges(programme.Edges{At: now, List: slices.Concat(edges, own)}); err != nil {
+		return nil, err
+	}
+	l.pulse = l.all
+	if len(most) < len(edges) {
+		l.pulse, err = c.opts.Signer.SignEdges(programme.Edges{At: now, List: slices.Concat(most, own)})
+	}
+	return l, err
+}
+
+// onCore answers whose programme it is.
+func (c *Core) onCore(string, []byte) ([]byte, error) {
+	return json.Marshal(identity{Key: c.opts.Signer.Verifier(), URL: c.opts.URL, Version: c.opts.Version})
+}
+
+// onSpaces answers with a page of spaces, as many as fit.
+func (c *Core) onSpaces(ctx context.Context) func(string, []byte) ([]byte, error) {
+	return func(_ string, request []byte) ([]byte, error) {
+		var want spacesRequest
+		if err := json.Unmarshal(request, &want); err != nil || want.After != "" && !want.After.Valid() {
+			return nil, errors.New("a request for spaces must be a JSON object with after")
+		}
+		ctx, cancel := context.WithTimeout(ctx, readWithin)
+		defer cancel()
+		answer := spacesAnswer{Spaces: []json.RawMessage{}, Next: want.After}
+		for size := 0; size < pageBytes; {
+			page, next, err := c.opts.Spaces.List(ctx, answer.Next, pageSpaces)
+			if err != nil {
+				c.log.Error("edges are not told of the spaces", "err", err)
+				return nil, errors.New("the spaces can't be read right now; ask again")
+			}
+			for _, sp := range page {
+				data, err := json.Marshal(tell(sp))
+				if err != nil {
+					return nil, err
+				}
+				size += len(data) + 1
+				answer.Spaces = append(answer.Spaces, data)
+			}
+			if answer.Next = next; next == "" {
+				break
+			}
+		}
+		return json.Marshal(answer)
+	}
+}
