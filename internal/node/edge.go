@@ -91,7 +91,7 @@ func (w *wiring) startEdgeWeb(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.tellServed(ctx, permits)
+	w.tellOfRehearsals(ctx, permits)
 	audience, err := live.New(live.Options{
 		Spaces: w.edge, Programme: w.broadcast, Permits: permits,
 		BaseURL: publicURL(w.node.opts), Logger: w.logger("live"),

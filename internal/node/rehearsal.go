@@ -27,12 +27,12 @@ func (w *wiring) startRehearsals(ctx context.Context) (err error) {
 	}
 	w.crew.start(ctx, "counts of rehearsals", nodes.Run)
 	w.crew.start(ctx, "permits", w.office.Run)
-	w.tellServed(ctx, w.office.Verifier())
+	w.tellOfRehearsals(ctx, w.office.Verifier())
 	return nil
 }
 
-// tellServed has this node say what it counts of the crowds that come to it.
-func (w *wiring) tellServed(ctx context.Context, came *permit.Verifier) {
+// tellOfRehearsals has this node say what it counts of the crowds that come to it.
+func (w *wiring) tellOfRehearsals(ctx context.Context, came *permit.Verifier) {
 	teller := &permit.Teller{Node: w.name, Bus: w.bus, Verifier: came, Logger: w.logger("permit")}
 	w.crew.start(ctx, "count of rehearsals", teller.Run)
 }
