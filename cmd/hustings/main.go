@@ -34,6 +34,9 @@ type commands struct {
 	Publish publishCommand `cmd:"" help:"Speak a recording, or standard input, into a space."`
 	Listen  listenCommand  `cmd:"" help:"Hear a space, prove what was heard, and say how it went in one line of JSON."`
 
+	Rehearse       rehearseCommand       `cmd:"" set:"loglevel=warn" help:"Put a crowd of simulated listeners on a space, and say what they heard."`
+	RehearseWorker rehearseWorkerCommand `cmd:"" name:"rehearse-worker" hidden:"" set:"loglevel=warn"`
+
 	Version kong.VersionFlag `help:"Say which version this is."`
 }
 
