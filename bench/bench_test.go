@@ -95,5 +95,5 @@ func BenchmarkSideBySide(b *testing.B) {
 		s.hls()
 	}
 	b.ReportMetric(0, "ns/op")
-	s.results.write(b)
+	writeFigures(b, s.results)
 }

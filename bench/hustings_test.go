@@ -109,7 +109,7 @@ func linesOf(cmd *exec.Cmd) (<-chan string, error) {
 	return lines, nil
 }
 
-// waitFor waits for a line that begins with prefix and returns the rest of it.
+// waitFor waits for a line that has prefix and returns what follows it, up to a space.
 func waitFor(p *process, lines <-chan string, prefix string) (string, error) {
 	timeout := time.After(30 * time.Second)
 	for {
@@ -118,8 +118,9 @@ func waitFor(p *process, lines <-chan string, prefix string) (string, error) {
 			if !more {
 				return "", p.trouble(fmt.Errorf("it ended before it said %q", prefix))
 			}
-			if rest, found := strings.CutPrefix(line, prefix); found {
-				return strings.TrimSpace(rest), nil
+			if _, rest, found := strings.Cut(line, prefix); found {
+				rest, _, _ = strings.Cut(rest, " ")
+				return rest, nil
 			}
 		case <-timeout:
 			return "", p.trouble(fmt.Errorf("it did not say %q within 30 s", prefix))

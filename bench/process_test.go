@@ -4,6 +4,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -160,7 +161,9 @@ func (p *part) ask(order, answer any) error {
 
 // tail keeps the end of what a process says.
 type tail struct {
-	mu   sync.Mutex
+	keep int // bytes; 0 is 2000
+
+	mu   sync.Mutex // guards text
 	text []byte
 }
 
@@ -168,7 +171,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, p...)
-	if over := len(t.text) - 2000; over > 0 {
+	if over := len(t.text) - cmp.Or(t.keep, 2000); over > 0 {
 		t.text = append([]byte(nil), t.text[over:]...)
 	}
 	return len(p), nil

@@ -91,12 +91,14 @@ func (r *results) progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "  %4.0fs  %s\n", time.Since(r.Began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-func (r *results) write(t testing.TB) {
+// writeFigures writes all that was found to the file that was named for it.
+func writeFigures(t testing.TB, figures any) {
+	t.Helper()
 	name := os.Getenv(resultVariable)
 	if name == "" {
 		return
 	}
-	text, err := json.MarshalIndent(r, "", " ")
+	text, err := json.MarshalIndent(figures, "", " ")
 	if err == nil {
 		err = os.WriteFile(name, append(text, '\n'), 0o644)
 	}
