@@ -6,10 +6,18 @@
 //
 //	d, err := delivery.New(delivery.Options{})
 //	go d.Run(ctx)
-//	err = d.Take(conn, stream)   // from then on conn belongs to a loop
+//	err = d.Take(conn, head, stream)   // from then on conn belongs to a loop
 //
 // The turns of all listeners are spread over time by their Streams: a loop keeps
-// them on a timing wheel and does in each slot what is due.
+// them on a timing wheel and does in each slot what is due. What a socket did not
+// take is finished as soon as it has room, from its offset.
+//
+// Behind TLS the loop keeps the tls.Conn, whose ciphertext is diverted into a
+// buffer of the loop (see Take). What was encrypted and did not go out is kept with
+// the listener, since nothing can be encrypted twice.
+//
+// Loops need Linux, and TCP at the bottom of the connection. All other connections
+// are served by a goroutine each, in the same way as seen from a Stream.
 package delivery
 
 import "time"
@@ -23,12 +31,19 @@ type Stream interface {
 	// stalled: nothing of what was under way was taken since the last turn.
 	//
 	// With Leave set, the listener is let go in good order after the pieces.
+	//
+	// The first Next comes when the listener is taken. Later ones come at the turn's
+	// time or some milliseconds after it; before it where a socket has room again for
+	// pieces that were not begun (the new answer is the one that counts), and once at
+	// once when the loops are drained: then the listener leaves after those pieces,
+	// whatever the turn says.
 	Next(now time.Time, stalled bool, pieces [][]byte) ([][]byte, Turn)
 	// Begun says that the first n pieces of the last Next are sent, or that the last
 	// of them has been begun and will be finished before anything else is asked for.
+	// It follows each Next.
 	Begun(n int)
 	// Acked says that all that was written up to a time has been acknowledged by the
-	// listener's TCP.
+	// listener's TCP. It is told every few seconds at most, right before a Next.
 	Acked(upTo time.Time)
 	// Gone says that the listener's socket is closed, and why. It is the last call.
 	Gone(why Reason)
@@ -49,4 +64,14 @@ const (
 	Ended                 // in good order, after the last piece
 	Stalled               // it took nothing for too long
 	Cut                   // the server went down before it had taken all
+
+	reasons // how many there are
 )
+
+// String names the reason, for figures and logs.
+func (r Reason) String() string {
+	if r >= reasons {
+		return "unknown"
+	}
+	return [reasons]string{"left", "ended", "stalled", "cut"}[r]
+}

@@ -114,7 +114,8 @@ func (l *iceListener) give(conn net.Conn) {
 const (
 	unknown int32 = iota
 	isHTTP
-	isICE // and belongs to someone else now
+	isICE      // and belongs to someone else now
+	isDiverted // what is written goes elsewhere
 )
 
 // splitConn is a connection of which the first Read tells what it speaks. Once it
@@ -123,10 +124,12 @@ type splitConn struct {
 	*net.TCPConn
 	ice *iceListener
 
-	// speaks changes once, in the first Read. Until then others may only close or
-	// set deadlines, under mu, so that they never touch what was given away.
+	// speaks changes in the first Read, and in Divert. Until the first others may only
+	// close or set deadlines, under mu, so that they never touch what was given away.
 	speaks atomic.Int32
 	mu     sync.Mutex
+
+	to io.Writer // once it is diverted
 }
 
 // Read reads, and the first time looks at what came.
@@ -136,6 +139,8 @@ func (c *splitConn) Read(p []byte) (int, error) {
 		return c.TCPConn.Read(p)
 	case isICE:
 		return 0, io.EOF
+	case isDiverted:
+		return 0, net.ErrClosed
 	}
 	n, err := c.TCPConn.Read(p)
 	if n == 0 {
@@ -162,10 +167,29 @@ func (c *splitConn) own(f func(*net.TCPConn) error) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.speaks.Load() == isICE {
+	if c.givenAway() {
 		return nil
 	}
 	return f(c.TCPConn)
+}
+
+func (c *splitConn) givenAway() bool { return c.speaks.Load() >= isICE }
+
+// Divert gives the connection up: its descriptor, of which whoever calls has made a
+// duplicate, is closed, and what is written from now on goes to that writer. So a
+// tls.Conn over it can be used to encrypt for somebody who does the sending. Nobody
+// else may be writing meanwhile.
+//
+// Errors: net.ErrClosed if it does not belong to HTTP any more.
+func (c *splitConn) Divert(to io.Writer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.givenAway() {
+		return net.ErrClosed
+	}
+	c.to = to
+	c.speaks.Store(isDiverted)
+	return c.TCPConn.Close()
 }
 
 // NetConn returns the connection under this one.
@@ -192,8 +216,11 @@ func (c *splitConn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *splitConn) Write(p []byte) (int, error) {
-	if c.speaks.Load() == isICE {
+	switch c.speaks.Load() {
+	case isICE:
 		return 0, net.ErrClosed
+	case isDiverted:
+		return c.to.Write(p)
 	}
 	return c.TCPConn.Write(p)
 }

@@ -1,0 +1,3 @@
+package delivery_test
+
+func beCrowd() bool { return false }
