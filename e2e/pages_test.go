@@ -3,7 +3,11 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -126,6 +130,72 @@ func TestEveryPageInEveryPhase(t *testing.T) {
 	}
 	visit("/studio/"+open, "host")
 	audit(t, page, axe, "studio-owner")
+}
+
+// overlaid is a server of which some answers of the API are the test's.
+func overlaid(t *testing.T, s *server, answers map[string]string) *httptest.Server {
+	t.Helper()
+	behind, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+		p.SetURL(behind)
+		p.Out.Host = p.In.Host
+	}})
+	for path, answer := range answers {
+		mux.HandleFunc("GET "+path, func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(rw, answer)
+		})
+	}
+	o := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		o.CloseClientConnections()
+		o.Close()
+	})
+	return o
+}
+
+func TestTheStudioTellsHowWellACrowdIsServed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs Chromium")
+	}
+	source, err := os.ReadFile("../ui/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Fatalf("%v: run `make pages`", err)
+	}
+	s := serve(t)
+	id := s.announce(t, "Ready or not")
+	host := s.invite(t, id, "host", "Hanna Host")
+	for _, c := range []struct {
+		name, capacity, renditions string
+		words                      []string
+	}{
+		{
+			"never", `{"listeners":0,"rehearsed_at":null,"stale":true,"why":"nothing was rehearsed","report":""}`,
+			`{"aac":{"available":false,"reason":"ffmpeg is not installed; install it and start again"}}`,
+			[]string{"not rehearsed yet", "older iphones may not hear this", "ffmpeg is not installed", "--listeners 1000"},
+		},
+		{
+			"rehearsed", `{"listeners":15000,"rehearsed_at":"2026-11-20T20:00:00Z","stale":false,"why":"","report":""}`,
+			`{"aac":{"available":true,"reason":""}}`,
+			[]string{"rehearsed for 15,000 listeners", "without a gap", "ready for iphones", "--listeners 15000"},
+		},
+		{
+			"stale", `{"listeners":800,"rehearsed_at":"2026-11-20T20:00:00Z","stale":true,"why":"the version is another one","report":""}`,
+			`{"aac":{"available":true,"reason":""}}`,
+			[]string{"out of date", "the version is another one", "rehearse again"},
+		},
+	} {
+		o := overlaid(t, s, map[string]string{"/api/v1/capacity": c.capacity, "/api/v1/renditions": c.renditions})
+		page := browser(t, "")
+		do(t, page, chromedp.Navigate(strings.Replace(host.URL, s.url, o.URL, 1)), chromedp.Click(chromedp.CSS(`[data-testid="rehearse"] summary`), chromedp.NodeVisible))
+		says(t, page, c.words...)
+		eval[bool](t, page, `document.querySelector('[data-testid="crowd"]').scrollIntoView({ block: 'center' }), true`)
+		audit(t, page, "(() => {"+string(source)+"})()", "studio-crowd-"+c.name)
+	}
 }
 
 func TestTheOwnerAnnouncesASpaceOnTheFrontPage(t *testing.T) {

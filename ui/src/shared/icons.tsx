@@ -13,6 +13,7 @@ const PATHS = {
   forward: 'M19.5 12a7.5 7.5 0 1 1-2.4-5.5M17 3v4h-4',
   copy: 'M9 9h10.5v10.5H9zM5.5 15H4.5V4.5H15v1',
   check: 'M5 12.5l4.5 4.5L19 7.5',
+  attention: 'M12 9.5v4M12 16.8v.01M12 4l9 15.5H3z',
   leave: 'M14 5H6v14h8M11 12h9.5M17 8.5l3.5 3.5-3.5 3.5',
 } as const;
 

@@ -2,6 +2,7 @@ import { useSignalEffect } from '@preact/signals';
 import { PhasePill } from '../shared/phase.tsx';
 import { clock, count, when } from '../shared/time.ts';
 import { CopyButton } from './copy.tsx';
+import { Crowd } from './crowd.tsx';
 import { Invites } from './invites.tsx';
 import { Join } from './join.tsx';
 import type { Room } from './model.ts';
@@ -38,6 +39,7 @@ export function RoomView({ room }: Props) {
         {room.moderates.value && <Run room={room} />}
         {room.moderates.value && !over && <Invites room={room} />}
         <Share room={room} />
+        {room.moderates.value && !over && <Crowd link={listenersLink(room)} />}
       </div>
     </main>
   );
@@ -83,8 +85,10 @@ function OnAir({ room }: Props) {
   );
 }
 
+const listenersLink = (room: Room): string => `${location.origin}/s/${encodeURIComponent(room.space.value.id)}`;
+
 function Share({ room }: Props) {
-  const link = `${location.origin}/s/${encodeURIComponent(room.space.value.id)}`;
+  const link = listenersLink(room);
   return (
     <section class="card" aria-label="For the audience">
       <h2>For the audience</h2>
