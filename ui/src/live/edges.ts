@@ -146,6 +146,6 @@ export class Edges {
     const text = keys ? await open(note, keys) : server === '' ? textOf(note) : null;
     const list = text === null ? null : parseEdges(text, this.at.own);
     // An older list may come later, from a server that is behind.
-    if (list && list.time > this.list.time) this.list = list;
+    if (list && list.time >= this.list.time) this.list = list;
   }
 }
