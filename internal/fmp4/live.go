@@ -1,6 +1,6 @@
 // Package fmp4 writes and reads Opus in MP4: fragmented for a live stream
 // (ISO/IEC 14496-12 and "Encapsulation of Opus in ISO Base Media File Format"),
-// progressive for a file.
+// progressive for a file. A live stream may be of AAC instead (ISO/IEC 14496-14).
 //
 // A live stream is an initialisation segment, and then fragments, each of which
 // may have events before it:
@@ -26,11 +26,14 @@ const Timescale = 48000
 // trackID is the number of the only track.
 const trackID = 1
 
-// Track describes a stream of Opus packets of one length.
+// Track describes a stream of packets of one length: of Opus, unless AAC is set.
 type Track struct {
 	Channels      int // 1 or 2
-	PreSkip       int // samples that the decoder throws away at the very beginning
-	PacketSamples int // length of every packet in samples, 960 for 20 ms
+	PreSkip       int // samples that the decoder throws away at the very beginning; of Opus only
+	PacketSamples int // length of every packet in samples: 960 for 20 ms of Opus, 1024 of AAC
+	// AAC is the AudioSpecificConfig (ISO/IEC 14496-3, section 1.6.2.1) of a stream of
+	// AAC at 48 kHz; "" for Opus.
+	AAC string
 }
 
 // Fragment is a run of packets.

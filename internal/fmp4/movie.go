@@ -74,11 +74,16 @@ func (w *writer) mdia(t Track, duration uint64, table func(*writer)) {
 	w.end(mdia)
 }
 
-// stsd appends the sample description: an OpusSampleEntry with its dOps.
+// stsd appends the sample description: an OpusSampleEntry with its dOps, or an
+// MP4AudioSampleEntry with its esds.
 func (w *writer) stsd(t Track) {
 	stsd := w.openFull("stsd", 0, 0)
 	w.u32(1)
-	opus := w.open("Opus")
+	kind := "Opus"
+	if t.AAC != "" {
+		kind = "mp4a"
+	}
+	entry := w.open(kind)
 	w.zeros(6)
 	w.u16(1) // data reference
 	w.zeros(8)
@@ -86,6 +91,16 @@ func (w *writer) stsd(t Track) {
 	w.u16(16) // bits of a sample: always said so
 	w.zeros(4)
 	w.u32(Timescale << 16)
+	if t.AAC != "" {
+		w.esds(t.AAC)
+	} else {
+		w.dops(t)
+	}
+	w.end(entry)
+	w.end(stsd)
+}
+
+func (w *writer) dops(t Track) {
 	dops := w.open("dOps")
 	w.u8(0) // version
 	w.u8(byte(t.Channels))
@@ -94,8 +109,45 @@ func (w *writer) stsd(t Track) {
 	w.u16(0)         // gain
 	w.u8(0)          // mapping family
 	w.end(dops)
-	w.end(opus)
-	w.end(stsd)
+}
+
+// Descriptors of an elementary stream (ISO/IEC 14496-1, section 7.2.2.1), and what
+// is in them for AAC.
+const (
+	esDescriptor       = 0x03
+	decoderDescriptor  = 0x04
+	decoderSpecific    = 0x05
+	syncDescriptor     = 0x06
+	objectAAC          = 0x40
+	audioStream        = 0x05<<2 | 1 // the lowest bit is reserved, and set
+	syncPredefinedMP4  = 0x02
+	decoderFixed       = 13 // bytes of a decoder descriptor before its inner one
+	esFixed            = 3
+	descriptorHeadSize = 2 // what is in it is always shorter than 128 bytes
+)
+
+// esds appends the elementary stream descriptor of AAC.
+func (w *writer) esds(config string) {
+	specific := len(config)
+	decoder := decoderFixed + descriptorHeadSize + specific
+	esds := w.openFull("esds", 0, 0)
+	w.descriptor(esDescriptor, esFixed+descriptorHeadSize+decoder+descriptorHeadSize+1)
+	w.u16(0) // number of the stream: the track says
+	w.u8(0)
+	w.descriptor(decoderDescriptor, decoder)
+	w.u8(objectAAC)
+	w.u8(audioStream)
+	w.zeros(3 + 4 + 4) // size of a buffer, rates at the peak and over time: not said
+	w.descriptor(decoderSpecific, specific)
+	w.text(config)
+	w.descriptor(syncDescriptor, 1)
+	w.u8(syncPredefinedMP4)
+	w.end(esds)
+}
+
+func (w *writer) descriptor(tag byte, size int) {
+	w.u8(tag)
+	w.u8(byte(size))
 }
 
 // emptyTable is the sample table of a live stream: every sample is in a fragment.

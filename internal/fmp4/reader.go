@@ -9,7 +9,7 @@ import (
 )
 
 // ErrFormat is wrapped by the error for a stream that is not what this package writes.
-var ErrFormat = errors.New("not a fragmented MP4 stream of Opus")
+var ErrFormat = errors.New("not a fragmented MP4 stream of Opus or AAC")
 
 // maxBox bounds a box that is read into memory. A second of 96 kb/s is 12 kB.
 const maxBox = 1 << 20
@@ -120,22 +120,16 @@ func unexpected(err error) error {
 	return err
 }
 
-// parseInit reads a movie box with one track of Opus.
+// parseInit reads a movie box with one track of Opus or AAC.
 func parseInit(moov []byte) (*Track, error) {
 	stsd, ok := find(moov, "trak", "mdia", "minf", "stbl", "stsd")
 	if !ok || len(stsd) < 8 {
 		return nil, fmt.Errorf("%w: no sample description", ErrFormat)
 	}
-	entry, ok := find(stsd[8:], "Opus")
-	const fixed = 28 // bytes of an audio sample entry before its boxes
-	if !ok || len(entry) < fixed {
-		return nil, fmt.Errorf("%w: the track is not Opus", ErrFormat)
+	t, err := parseEntry(stsd[8:])
+	if err != nil {
+		return nil, err
 	}
-	dops, ok := find(entry[fixed:], "dOps")
-	if !ok || len(dops) < 11 || dops[0] != 0 {
-		return nil, fmt.Errorf("%w: no Opus description", ErrFormat)
-	}
-	t := &Track{Channels: int(dops[1]), PreSkip: int(binary.BigEndian.Uint16(dops[2:]))}
 	if trex, ok := find(moov, "mvex", "trex"); ok && len(trex) >= 16 {
 		t.PacketSamples = int(binary.BigEndian.Uint32(trex[12:]))
 	}
@@ -150,6 +144,54 @@ func parseInit(moov []byte) (*Track, error) {
 		return nil, fmt.Errorf("%w: a timescale of %d instead of %d", ErrFormat, scale, Timescale)
 	}
 	return t, nil
+}
+
+// parseEntry reads a sample description.
+func parseEntry(stsd []byte) (*Track, error) {
+	const fixed = 28 // bytes of an audio sample entry before its boxes
+	if entry, ok := find(stsd, "mp4a"); ok && len(entry) >= fixed {
+		config, ok := parseESDS(entry[fixed:])
+		if !ok {
+			return nil, fmt.Errorf("%w: no AAC description", ErrFormat)
+		}
+		return &Track{Channels: int(binary.BigEndian.Uint16(entry[16:])), AAC: config}, nil
+	}
+	entry, ok := find(stsd, "Opus")
+	if !ok || len(entry) < fixed {
+		return nil, fmt.Errorf("%w: the track is neither Opus nor AAC", ErrFormat)
+	}
+	dops, ok := find(entry[fixed:], "dOps")
+	if !ok || len(dops) < 11 || dops[0] != 0 {
+		return nil, fmt.Errorf("%w: no Opus description", ErrFormat)
+	}
+	return &Track{Channels: int(dops[1]), PreSkip: int(binary.BigEndian.Uint16(dops[2:]))}, nil
+}
+
+// parseESDS returns the AudioSpecificConfig of an elementary stream descriptor.
+func parseESDS(boxes []byte) (config string, ok bool) {
+	esds, ok := find(boxes, "esds")
+	if !ok {
+		return "", false
+	}
+	c := cursor{data: esds}
+	c.full()
+	c.descriptor(esDescriptor)
+	c.take(esFixed)
+	c.descriptor(decoderDescriptor)
+	c.take(decoderFixed)
+	config = string(c.take(c.descriptor(decoderSpecific)))
+	return config, !c.short && config != ""
+}
+
+// descriptor reads the head of a descriptor of the given kind, and returns the size
+// of what is in it. Sizes that take several bytes are not written here.
+func (c *cursor) descriptor(tag byte) (size int) {
+	head := c.take(descriptorHeadSize)
+	if c.short || head[0] != tag || head[1] > 127 {
+		c.take(-1)
+		return 0
+	}
+	return int(head[1])
 }
 
 func parseEvent(emsg []byte) (*Event, error) {
