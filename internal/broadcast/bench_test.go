@@ -3,6 +3,7 @@
 package broadcast
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hustings/internal/delivery"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 )
@@ -55,7 +57,7 @@ func BenchmarkDelivery(b *testing.B) {
 				})
 				b.ReportMetric(perListener, "B/listener")
 			})
-			if skips := station.figures.skips.Load(); skips > 0 {
+			if skips := station.figures.skips.times.Load(); skips > 0 {
 				b.Errorf("%d skips: the listeners did not keep up", skips)
 			}
 		})
@@ -64,7 +66,7 @@ func BenchmarkDelivery(b *testing.B) {
 
 // BenchmarkRender is what a block costs once in each form, whoever listens.
 func BenchmarkRender(b *testing.B) {
-	e, err := newEntry(0, nil, benchBlock(0))
+	e, err := newEntry(0, state{}, benchBlock(0))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -96,24 +98,31 @@ func benchBlock(seq uint64) *programme.Block {
 // station is a Broadcast with one space, fed by hand.
 type station struct {
 	*Broadcast
+	loops    *delivery.Loops
 	seq      uint64
 	attached int
 	sent     int64 // bytes that listeners should have
 }
 
-// noBus is for a Broadcast that does not run.
-type noBus struct{}
-
-func (noBus) Subscribe(string, func(string, []byte)) (func(), error) { return func() {}, nil }
-func (noBus) Publish(string, []byte) error                           { return nil }
-
 func newStation(b *testing.B) *station {
-	broadcast, err := New(Options{Bus: noBus{}, Backlog: time.Second})
+	loops, err := delivery.New(delivery.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(broadcast.cut)
-	s := &station{Broadcast: broadcast}
+	broadcast, err := New(Options{Bus: noBus{}, Delivery: loops, Backlog: time.Second})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- loops.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	})
+	s := &station{Broadcast: broadcast, loops: loops}
 	s.next()
 	return s
 }
@@ -135,23 +144,23 @@ func (s *station) next() *entry {
 
 // attach attaches the whole crowd and waits until all have the backlog.
 func (s *station) attach(b *testing.B, c *crowd) {
-	door, _ := s.feed(benchSpace).enter(joining, form{MP4, programme.Rung48})
+	door := s.feed(benchSpace).enter(doorKey{joining, programme.Rung48, form{MP4, programme.Rung48}}, s.limits.backlog, s.pacing.Load())
 	for _, conn := range c.conns {
 		if err := s.Attach(Listener{Space: benchSpace, Format: MP4, Conn: conn}); err != nil {
 			b.Fatal(err)
 		}
 	}
 	s.attached = len(c.conns)
-	s.sent = int64(len(door) * s.attached)
+	s.sent = int64(len(door.bytes) * s.attached)
 	s.settle(b)
 	c.expect(b, s.sent+c.before)
 }
 
 // settle waits until the listeners have been sent all.
 func (s *station) settle(b *testing.B) {
-	for deadline := time.Now().Add(20 * time.Second); s.figures.bytes.Load() < s.sent; {
+	for deadline := time.Now().Add(20 * time.Second); int64(s.loops.Load().Bytes) < s.sent; {
 		if time.Now().After(deadline) {
-			b.Fatalf("%d of %d bytes after 20 s", s.figures.bytes.Load(), s.sent)
+			b.Fatalf("%d of %d bytes after 20 s", int64(s.loops.Load().Bytes), s.sent)
 		}
 		time.Sleep(100 * time.Microsecond)
 	}

@@ -2,32 +2,40 @@
 //
 // It hears the blocks of every space on the bus. For each space it keeps a feed:
 // the last minute of blocks, each rendered once for every container and rung that
-// somebody listens to, and the whole pulse. A listener is a connection taken over
-// from the web room, and a cursor on the feed: all listeners are sent the same
-// bytes, so that one more of them costs one write for each block and no copy.
+// somebody listens to, and the whole pulse. A listener is a connection that delivery
+// owns, and a cursor on the feed: all listeners are sent the same bytes, so that one
+// more of them costs one write for each delivery and no copy.
 //
-//	bus -> Broadcast.hear -> feed.put -> view (the live edge moves)
-//	                                       |
-//	            conn <- deliver <- cursor.next: bytes to send, or wait for the edge to move
+//	bus -> Broadcast.hear -> intake (what is missing is fetched) -> feed.put
+//	                                                                   |
+//	        conn <- delivery <- listener.Next: bytes to send, and the next turn
 //
 // Nothing waits for a listener. One that reads slowly keeps what it was being sent,
 // to the byte; if it then is too far behind, it goes on at the live edge, and is
-// told the whole pulse there. One that takes nothing for long is closed.
+// told the whole pulse there.
 //
-// The cursor decides what a listener gets and does no I/O; deliver.go does the I/O
-// and decides nothing. It has a goroutine for each listener.
+// How late the audience is, how often it is sent something and at which rung follows
+// from the load (package elastic): a listener has its own interval, which never is
+// more than it has in hand. Pages follow the depth that they are told; see pace.go.
+//
+// HLS reads the same feed by Window, Fragment and Init. Who listens is counted by
+// package tally.
 package broadcast
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"hustings/internal/delivery"
+	"hustings/internal/elastic"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 )
@@ -46,20 +54,44 @@ type Bus interface {
 	Publish(subject string, data []byte) error
 }
 
-// Options configure a Broadcast. Only Bus is required.
+// Delivery owns the sockets of the audience: *delivery.Loops.
+type Delivery interface {
+	// Take takes a connection over, unless it returns an error.
+	Take(conn net.Conn, head []byte, s delivery.Stream) error
+	Load() delivery.Load
+	// Drain lets all go in good order, until ctx is done.
+	Drain(ctx context.Context) error
+}
+
+// Options configure a Broadcast. Bus and Delivery are required.
 type Options struct {
-	Bus     Bus
-	Node    string        // name of this node, in the tallies that it publishes
-	Backlog time.Duration // audio that a joiner is sent at once; 0: 3 s
-	Keep    time.Duration // audio that is kept for late requests; 0: 60 s
-	// Slack is how far beyond the backlog a listener may fall behind before it is
-	// moved to the live edge; 0: 4 s.
+	Bus      Bus
+	Delivery Delivery
+	Node     string          // name of this node, in the tallies that it publishes
+	Backlog  time.Duration   // audio that a joiner is sent at once, at least; 0: 3 s
+	Keep     time.Duration   // audio that is kept for late requests; 0: 60 s
+	Elastic  elastic.Options // Rates are those of the rungs, whatever they say
+	// Slack is how much more than it has in hand a listener may fall behind before it
+	// is moved to the live edge; 0: 4 s.
 	Slack time.Duration
-	// Stall is how long a listener may take nothing before it is closed; 0: 30 s.
-	Stall time.Duration
 	// Forget is how long a feed is kept that gets no more blocks; its listeners, if
-	// it was not the end, are closed then; 0: 60 s.
-	Forget  time.Duration
+	// it was not the end, are let go then; 0: 60 s.
+	Forget time.Duration
+
+	// Check says whether the next block of a log is to be believed; nil: all are. It is
+	// called in order, for one space by one goroutine at a time. The listeners of a
+	// space whose blocks are not to be believed are let go, to hear it elsewhere.
+	Check func(*programme.Block) error
+	// Fetch returns blocks [from, to) of a log, or as many of the last of them as there
+	// are; nil: what was missed stays missed.
+	Fetch func(ctx context.Context, id space.ID, from, to uint64) ([]*programme.Block, error)
+	// Snapshot returns what a reader must know who begins at seq; nil: it has to do
+	// with what comes.
+	Snapshot func(ctx context.Context, id space.ID, seq uint64) (programme.Snapshot, error)
+	// Connected reports whether blocks can come at all; nil: always. While they can't,
+	// no listener is let go for want of them.
+	Connected func() bool
+
 	Logger  *slog.Logger          // nil: discard
 	Metrics prometheus.Registerer // nil: none
 }
@@ -71,20 +103,26 @@ type Broadcast struct {
 	log     *slog.Logger
 	limits  limits
 	figures figures
+	began   time.Time // the zero of all durations that stand for a time
+	pacing  atomic.Pointer[pacing]
 
-	mu        sync.RWMutex // guards what follows
-	feeds     map[space.ID]*feed
-	listeners map[*listener]struct{} // also those of feeds that are forgotten
-	draining  bool                   // nobody is taken any more
+	mu       sync.RWMutex // guards what follows
+	feeds    map[space.ID]*feed
+	doubted  map[space.ID]bool // their newest block is not to be believed
+	draining bool              // nobody is taken any more
+	running  context.Context   // nil unless Run runs
+	menders  sync.WaitGroup    // adding needs mu, and running
 
-	// serving counts the goroutines of listeners. Adding needs mu and !draining.
-	serving sync.WaitGroup
+	conducting sync.Mutex // guards what follows
+	policy     *elastic.Policy
+	past       measured  // at the last look
+	heardBus   time.Time // when blocks were last known not to come through; only Run uses it
 }
 
 // New checks the options.
 func New(o Options) (*Broadcast, error) {
-	if o.Bus == nil {
-		return nil, fmt.Errorf("broadcast: no bus to hear blocks on")
+	if o.Bus == nil || o.Delivery == nil {
+		return nil, errors.New("broadcast: it needs a bus to hear blocks on, and a delivery to send them by")
 	}
 	for _, d := range []struct {
 		name     string
@@ -94,7 +132,6 @@ func New(o Options) (*Broadcast, error) {
 		{"backlog", &o.Backlog, 3 * time.Second},
 		{"keep", &o.Keep, time.Minute},
 		{"slack", &o.Slack, 4 * time.Second},
-		{"stall", &o.Stall, 30 * time.Second},
 		{"forget", &o.Forget, time.Minute},
 	} {
 		if *d.value < 0 {
@@ -107,32 +144,44 @@ func New(o Options) (*Broadcast, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	b := &Broadcast{opts: o, log: o.Logger, feeds: make(map[space.ID]*feed), listeners: make(map[*listener]struct{})}
-	b.limits = limits{backlog: blocksIn(o.Backlog), behind: blocksIn(o.Backlog + o.Slack)}
-	b.limits.keep = max(blocksIn(o.Keep), b.limits.behind+1)
+	b := &Broadcast{
+		opts: o, log: o.Logger, began: time.Now(), heardBus: time.Now(),
+		feeds: make(map[space.ID]*feed), doubted: make(map[space.ID]bool),
+	}
+	if err := b.startPacing(); err != nil {
+		return nil, fmt.Errorf("broadcast: %w", err)
+	}
+	most := max(o.Backlog, b.deepest()) // that anybody has in hand
+	b.limits = limits{backlog: blocksIn(o.Backlog), deepest: blocksIn(most), slack: o.Slack}
+	b.limits.keep = max(blocksIn(o.Keep), blocksIn(most+o.Slack)+1)
 	if o.Metrics != nil {
-		if err := b.figures.register(o.Metrics); err != nil {
+		if err := b.figures.register(o.Metrics, b); err != nil {
 			return nil, fmt.Errorf("broadcast: %w", err)
 		}
 	}
 	return b, nil
 }
 
+const blockTime = time.Second * programme.BlockSamples / programme.SampleRate
+
 // blocksIn returns how many blocks make up d, at least one.
 func blocksIn(d time.Duration) uint64 {
-	const block = time.Second * programme.BlockSamples / programme.SampleRate
-	return uint64(max(1, (d+block-1)/block))
+	return uint64(max(1, (d+blockTime-1)/blockTime))
 }
 
-// Run hears blocks and publishes tallies until ctx is done, then closes what
-// listeners are left and waits for them to be gone. Whoever wants them to leave in
-// good order calls Drain before.
+// Run hears blocks, and once a second looks at the load and publishes tallies, until
+// ctx is done. Listeners are delivery's: whoever wants them to leave in good order
+// calls Drain before.
 func (b *Broadcast) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	b.mu.Lock()
+	b.running = ctx
+	b.mu.Unlock()
+	defer b.end(cancel)
 	stop, err := b.opts.Bus.Subscribe(blockSubject+"*", b.hear)
 	if err != nil {
 		return fmt.Errorf("broadcast: %w", err)
 	}
-	defer b.cut()
 	defer stop()
 	each := time.NewTicker(time.Second)
 	defer each.Stop()
@@ -141,9 +190,20 @@ func (b *Broadcast) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-each.C:
+			b.conduct(now)
 			b.tell(now)
 		}
 	}
+}
+
+// end waits for what Run has begun, and lets the listeners go.
+func (b *Broadcast) end(cancel func()) {
+	cancel()
+	b.refuse()
+	b.mu.Lock()
+	b.running = nil
+	b.mu.Unlock()
+	b.menders.Wait()
 }
 
 // hear takes a block from the bus into its feed.
@@ -161,14 +221,7 @@ func (b *Broadcast) hear(subject string, data []byte) {
 	if f == nil || f.over() && block.Epoch > f.newest().block.Epoch {
 		f = b.begin(block.Space)
 	}
-	took, err := f.put(block)
-	if took {
-		b.figures.blocks.Add(1)
-	}
-	if err != nil {
-		b.log.Error("the pulse of a block can't be read: the one before it stays",
-			"space", block.Space, "epoch", block.Epoch, "seq", block.Seq, "err", err)
-	}
+	b.take(f, block)
 }
 
 func (b *Broadcast) feed(id space.ID) *feed {
@@ -189,34 +242,33 @@ func (b *Broadcast) begin(id space.ID) *feed {
 	return f
 }
 
-// tell publishes how many listen to each space, and forgets feeds that have long
-// been silent.
+// tell counts who listens to each space and publishes it, and forgets feeds that
+// have long been silent.
 func (b *Broadcast) tell(now time.Time) {
+	connected := b.connected(now)
 	for _, f := range b.all() {
-		if e := f.newest(); e != nil && now.Sub(e.came) > b.opts.Forget {
+		f.audience.Sweep(now)
+		f.rehearsal.Sweep(now)
+		e := f.newest()
+		switch {
+		case e == nil || f.over() && now.Sub(e.came) <= b.opts.Forget:
+		case now.Sub(e.came) > b.opts.Forget && now.Sub(b.heardBus) > b.opts.Forget:
 			b.forget(f)
-			continue
-		}
-		if f.over() {
-			continue
-		}
-		if err := b.publishTally(f); err != nil {
-			b.log.Warn("the tally is not published", "space", f.id, "err", err)
+		case connected:
+			if err := b.publishTally(f); err != nil {
+				b.log.Warn("the tally is not published", "space", f.id, "err", err)
+			}
 		}
 	}
 }
 
-func (b *Broadcast) publishTally(f *feed) error {
-	tally := f.count()
-	data, err := json.Marshal(struct {
-		Node  string `json:"node"`
-		Now   int    `json:"now"`
-		Total int    `json:"total"`
-	}{b.opts.Node, tally.Now, tally.Total})
-	if err != nil {
-		return err
+// connected reports whether blocks can come. heardBus is when they last could not.
+func (b *Broadcast) connected(now time.Time) bool {
+	if b.opts.Connected == nil || b.opts.Connected() {
+		return true
 	}
-	return b.opts.Bus.Publish(tallySubject+string(f.id), data)
+	b.heardBus = now
+	return false
 }
 
 func (b *Broadcast) all() []*feed {
@@ -230,15 +282,19 @@ func (b *Broadcast) all() []*feed {
 }
 
 func (b *Broadcast) forget(f *feed) {
+	b.remove(f)
+	if !f.over() {
+		b.log.Warn("no block for long: its listeners are let go", "space", f.id, "listeners", f.audience.Tally().Now)
+	}
+	f.close()
+}
+
+func (b *Broadcast) remove(f *feed) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.feeds[f.id] == f {
 		delete(b.feeds, f.id)
 	}
-	b.mu.Unlock()
-	if !f.over() {
-		b.log.Warn("no block for long: its listeners are closed", "space", f.id, "listeners", f.count().Now)
-	}
-	f.close()
 }
 
 // Ready reports whether listeners of the space can be attached: a block of it is
@@ -248,56 +304,19 @@ func (b *Broadcast) Ready(id space.ID) bool {
 	return f != nil && f.newest() != nil && !f.over()
 }
 
-// Block returns a block as a fragment of MP4 at the top rung, while it is kept.
-// The bytes are shared and must not be changed.
-func (b *Broadcast) Block(id space.ID, seq uint64) ([]byte, bool) {
-	if f := b.feed(id); f != nil {
-		if e := f.find(seq); e != nil {
-			return e.bytes(form{MP4, programme.Rung48}), true
-		}
-	}
-	return nil, false
+// Lost reports whether the space can't go on here just now, since no blocks come
+// through to this node: what it has of it is what it had before.
+func (b *Broadcast) Lost(space.ID) bool {
+	return b.opts.Connected != nil && !b.opts.Connected()
 }
 
-// Pulse returns the newest pulse of the space, whole, as JSON. The bytes are
-// shared and must not be changed.
-func (b *Broadcast) Pulse(id space.ID) ([]byte, bool) {
-	f := b.feed(id)
-	if f == nil {
-		return nil, false
-	}
-	if e := f.newest(); e != nil && len(e.after) > 0 {
-		return e.after, true
-	}
-	return nil, false
-}
-
-// Tally returns how many listen to the space on this node.
-func (b *Broadcast) Tally(id space.ID) space.Tally {
-	if f := b.feed(id); f != nil {
-		return f.count()
-	}
-	return space.Tally{}
-}
-
-// Drain takes no more listeners, and lets each of those there go in good order
-// after the block that it is being sent. When ctx is done first, the rest are cut.
+// Drain takes no more listeners, and lets each of those there go in good order. When
+// ctx is done first, the rest are cut.
 //
 // Errors: that of ctx, if some had to be cut.
 func (b *Broadcast) Drain(ctx context.Context) error {
 	b.refuse()
-	gone := make(chan struct{})
-	go func() {
-		b.serving.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-	}
-	b.cut()
-	return fmt.Errorf("some listeners did not take their last block: %w", ctx.Err())
+	return b.opts.Delivery.Drain(ctx)
 }
 
 // refuse turns all away who come, and ends the feeds of those who are there.
@@ -308,15 +327,4 @@ func (b *Broadcast) refuse() {
 	for _, f := range b.all() {
 		f.close()
 	}
-}
-
-// cut closes all connections and waits for their goroutines.
-func (b *Broadcast) cut() {
-	b.refuse()
-	b.mu.RLock()
-	for l := range b.listeners {
-		_ = underneath(l.conn).Close() // its goroutine sees it and tidies up
-	}
-	b.mu.RUnlock()
-	b.serving.Wait()
 }

@@ -50,7 +50,7 @@ func TestChromiumPlaysBothStreams(t *testing.T) {
 		t.Skip("runs Chromium")
 	}
 	packets := tone(t)
-	f := start(t, broadcast.Options{})
+	f := startTCP(t, broadcast.Options{})
 	const joined, last = 40, 49
 	say := func(seq uint64) {
 		b := block(seq)

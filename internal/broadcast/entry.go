@@ -62,21 +62,27 @@ type entry struct {
 	rendered [forms]atomic.Pointer[[]byte]
 }
 
-// newEntry makes the entry that comes after another one, nil for the first. If the
-// pulse can't be read, the one before stays; that is the error.
-func newEntry(number uint64, previous *entry, b *programme.Block) (*entry, error) {
-	e := &entry{number: number, came: time.Now(), block: b, whole: true}
-	var base []byte
-	if previous != nil {
-		e.before = previous.after
-		e.whole = previous.block.Epoch != b.Epoch || previous.block.Seq+1 != b.Seq
-		if previous.block.Epoch == b.Epoch {
-			base = previous.after
-		}
-	}
+// state is what is known of a log before a block.
+type state struct {
+	known bool
+	epoch uint32 // of the block before
+	seq   uint64 // of the next block
+	pulse []byte // whole, or empty
+}
+
+// newEntry makes the entry of a block that comes after a state. If the pulse can't be
+// read, the one before stays; that is the error.
+func newEntry(number uint64, before state, b *programme.Block) (*entry, error) {
+	e := &entry{number: number, came: time.Now(), block: b, before: before.pulse}
+	sameEpoch := before.known && before.epoch == b.Epoch
+	e.whole = !sameEpoch || before.seq != b.Seq
 	e.after = e.before
 	if unchanged := len(b.Pulse) == 0 || string(b.Pulse) == "{}"; unchanged {
 		return e, nil
+	}
+	var base []byte
+	if sameEpoch {
+		base = before.pulse
 	}
 	after, err := programme.Apply(base, b.Pulse)
 	if err != nil {
@@ -148,10 +154,7 @@ func (e *entry) stateBefore() []byte {
 
 // head returns what a stream in this form begins with.
 func (e *entry) head(as form) []byte {
-	channels := 1
-	if e.block.Stereo && as.Rung == programme.Rung48 {
-		channels = 2
-	}
+	channels := e.channels(as.Rung)
 	if as.Format == MP4 {
 		return fmp4.AppendInit(nil, fmp4.Track{Channels: channels, PreSkip: opus.PreSkip, PacketSamples: programme.PacketSamples})
 	}
@@ -160,6 +163,13 @@ func (e *entry) head(as form) []byte {
 		comments = append(comments, "TITLE="+title)
 	}
 	return ogg.AppendHeaders(nil, serial(e.block.Space), channels, opus.PreSkip, "Hustings", comments...)
+}
+
+func (e *entry) channels(rung programme.Rung) int {
+	if e.block.Stereo && rung == programme.Rung48 {
+		return 2
+	}
+	return 1
 }
 
 // title returns the title that the pulse tells, for players that show one.

@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"hustings/internal/programme"
 	"hustings/internal/space"
+	"hustings/internal/tally"
 )
 
-// limits of a feed, in blocks.
+// limits of a feed, in blocks but for slack.
 type limits struct {
-	backlog uint64 // that a joiner is sent at once
-	behind  uint64 // that a listener may be behind the live edge
-	keep    uint64 // that are kept; more than behind
+	backlog uint64 // that a joiner is sent at once, at least
+	deepest uint64 // that anybody has in hand
+	keep    uint64 // that are kept
+	slack   time.Duration
 }
 
 // feed is the newest part of one space's programme, and those who listen to it.
@@ -26,10 +29,15 @@ type feed struct {
 	limits limits
 	slots  []atomic.Pointer[entry] // entry n in slot n % len
 	view   atomic.Pointer[view]
+	window atomic.Pointer[Window] // of the newest view that was asked for
+	intake intake
+
+	audience  tally.Count
+	rehearsal tally.Count
+	lost      skips // by those who rehearse
 
 	mu    sync.Mutex // guards what follows, and is held to replace view
-	tally space.Tally
-	doors [doors]door
+	doors map[doorKey]*door
 }
 
 // view is where the live edge stands. It is never changed: a new one takes its
@@ -37,29 +45,38 @@ type feed struct {
 type view struct {
 	edge    uint64 // number of the entry after the newest one
 	final   bool   // the newest block is the last one
-	closed  bool   // listeners are to go after the block that they are being sent
+	closed  bool   // listeners are to go
 	changed chan struct{}
 }
 
 func newFeed(id space.ID, l limits) *feed {
-	f := &feed{id: id, limits: l, slots: make([]atomic.Pointer[entry], l.keep)}
+	f := &feed{id: id, limits: l, slots: make([]atomic.Pointer[entry], l.keep), doors: make(map[doorKey]*door)}
 	f.view.Store(&view{changed: make(chan struct{})})
 	return f
 }
 
-// put adds the newest block and wakes those who wait for it. Blocks that are
-// older than the newest one are not taken. A pulse that can't be read is an error,
-// but its block is taken all the same: the sound matters more.
+// put adds the newest block. Blocks that are older than the newest one are not taken.
+// A pulse that can't be read is an error, but its block is taken all the same: the
+// sound matters more.
 func (f *feed) put(b *programme.Block) (took bool, err error) {
 	v := f.view.Load()
 	before := f.newest()
 	if v.final || before != nil && !follows(before.block, b) {
 		return false, nil
 	}
-	e, err := newEntry(v.edge, before, b)
+	e, err := newEntry(v.edge, f.state(before), b)
 	f.slots[e.number%uint64(len(f.slots))].Store(e)
 	f.change(func(v *view) { v.edge, v.final = v.edge+1, b.Final })
 	return true, err
+}
+
+// state returns what goes before the next block: what the newest entry led to, or
+// what the intake was told.
+func (f *feed) state(newest *entry) state {
+	if newest == nil {
+		return f.intake.start
+	}
+	return state{known: true, epoch: newest.block.Epoch, seq: newest.block.Seq + 1, pulse: newest.after}
 }
 
 // follows reports whether b is newer than a.
@@ -67,7 +84,7 @@ func follows(a, b *programme.Block) bool {
 	return b.Epoch > a.Epoch || b.Epoch == a.Epoch && b.Seq > a.Seq
 }
 
-// close lets the listeners go after the block that they are being sent.
+// close lets the listeners go at their next turn.
 func (f *feed) close() { f.change(func(v *view) { v.closed = true }) }
 
 func (f *feed) change(by func(v *view)) {
@@ -92,11 +109,11 @@ func (f *feed) at(n uint64) *entry {
 // newest returns the newest entry, nil before the first.
 func (f *feed) newest() *entry { return f.at(f.view.Load().edge - 1) }
 
-// find returns the newest entry of block seq, nil if it is not kept.
-func (f *feed) find(seq uint64) *entry {
+// find returns the newest entry that is so, nil if none is kept.
+func (f *feed) find(is func(*programme.Block) bool) *entry {
 	edge := f.view.Load().edge
 	for n := edge; n > 0 && edge-n < uint64(len(f.slots)); n-- {
-		if e := f.at(n - 1); e != nil && e.block.Seq == seq {
+		if e := f.at(n - 1); e != nil && is(e.block) {
 			return e
 		}
 	}
@@ -106,88 +123,74 @@ func (f *feed) find(seq uint64) *entry {
 // over reports whether the final block is here.
 func (f *feed) over() bool { return f.view.Load().final }
 
-// join counts one listener more.
-func (f *feed) join() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.tally.Now++
-	f.tally.Total++
-	f.tally.Peak = max(f.tally.Peak, f.tally.Now)
-}
-
-// part counts one listener less.
-func (f *feed) part() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.tally.Now--
-}
-
-// count returns how many listen.
-func (f *feed) count() space.Tally {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.tally
-}
-
 // door is a run of entries in one piece, for a listener to come in by: rendered
 // once for all who come before the next block.
 type door struct {
-	edge  uint64 // the number after its last entry; 0 while there is none
-	bytes []byte
+	edge   uint64 // the number after its last entry
+	blocks uint64
+	bytes  []byte
+	pacing *pacing
 }
 
-// There is a door of each kind for each form.
-const (
-	joining  = iota // headers, and the backlog
-	skipping        // the newest block alone, for one who has fallen behind
-	doorKinds
+// doorKey tells doors apart that differ in what they hold.
+type doorKey struct {
+	kind doorKind
+	own  programme.Rung // that the stream's head is for
+	form form           // of the blocks
+}
 
-	doors = doorKinds * forms
+type doorKind uint8
+
+const (
+	joining   doorKind = iota // head, whole pulse and backlog
+	following                 // the same, and the depth to keep
+	skipping                  // whole pulse and newest block, for one who has fallen behind
 )
 
-// enter returns what a listener is sent who comes in now, and the number of the
-// entry that comes after it.
-func (f *feed) enter(kind int, as form) (run []byte, next uint64) {
+// enter returns the door for who comes in now: the blocks of a backlog, at most.
+func (f *feed) enter(key doorKey, backlog uint64, p *pacing) *door {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	edge := f.view.Load().edge
-	if edge == 0 {
-		return nil, 0
+	d := f.doors[key]
+	if d == nil || d.edge != edge || d.pacing != p {
+		d = f.build(key, edge, backlog, p)
+		f.doors[key] = d
 	}
-	d := &f.doors[kind*forms+as.index()]
-	if d.edge != edge {
-		d.edge, d.bytes = edge, f.render(kind, as, edge)
-	}
-	return d.bytes, edge
+	return d
 }
 
-// render builds the bytes of a door.
-func (f *feed) render(kind int, as form, edge uint64) []byte {
+// build makes a door. It is called with mu held, at most a few times for each block.
+func (f *feed) build(key doorKey, edge, backlog uint64, p *pacing) *door {
 	first := f.at(edge - 1)
-	if kind == joining {
-		first = f.backlog(first)
+	if key.kind != skipping {
+		first = f.backlog(first, backlog)
 	}
 	var out bytes.Buffer
-	if kind == joining {
-		out.Write(first.head(as))
+	if key.kind != skipping {
+		out.Write(first.head(form{key.form.Format, key.own}))
 	}
-	if as.Format == MP4 {
+	if key.kind == following {
+		out.Write(p.event)
+	}
+	if key.form.Format == MP4 {
 		out.Write(first.stateBefore())
 	}
 	for n := first.number; n < edge; n++ {
 		if e := f.at(n); e != nil {
-			out.Write(e.bytes(as))
+			out.Write(e.bytes(key.form))
 		}
 	}
-	return bytes.Clone(out.Bytes()) // without the buffer's spare room
+	// A clone is without the buffer's spare room.
+	return &door{edge: edge, blocks: edge - first.number, bytes: bytes.Clone(out.Bytes()), pacing: p}
 }
 
 // backlog returns the entry that a backlog up to the newest one begins with. It
 // does not reach over a hole in time: a player would take its length for sound
 // that is to come.
-func (f *feed) backlog(newest *entry) *entry {
+func (f *feed) backlog(newest *entry, blocks uint64) *entry {
 	first := newest
-	for n := uint64(1); n < f.limits.backlog && first.number > 0; n++ {
+	for n := uint64(1); n < blocks && first.number > 0; n++ {
 		e := f.at(first.number - 1)
 		if e == nil || e.block.End() != first.block.Start {
 			break

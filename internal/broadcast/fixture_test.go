@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hustings/internal/broadcast"
+	"hustings/internal/delivery"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 )
@@ -61,27 +62,54 @@ type fixture struct {
 	*broadcast.Broadcast
 	t       testing.TB
 	bus     *bus
+	loops   *delivery.Loops
 	metrics *prometheus.Registry
-	stop    func() // ends Run and waits for it
+	stop    func() // ends Run, lets the listeners go and waits for all of it
 }
 
+// start starts a Broadcast to listeners on pipes, who are served without a loop. It
+// works in a bubble of synctest too.
 func start(t testing.TB, o broadcast.Options) *fixture {
 	t.Helper()
 	f := &fixture{t: t, bus: newBus(), metrics: prometheus.NewRegistry()}
-	o.Bus, o.Metrics, o.Node = f.bus, f.metrics, "here"
-	b, err := broadcast.New(o)
-	if err != nil {
+	var err error
+	if f.loops, err = delivery.New(delivery.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	f.Broadcast = b
+	o.Bus, o.Metrics, o.Node, o.Delivery = f.bus, f.metrics, "here", f.loops
+	if f.Broadcast, err = broadcast.New(o); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
+	go func() { ended <- f.Run(ctx) }()
 	<-f.bus.told
 	f.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_ = f.loops.Drain(ctx) // who does not go is cut
+	})
+	t.Cleanup(f.stop)
+	return f
+}
+
+// startTCP is start for listeners on TCP, who are served by loops.
+func startTCP(t testing.TB, o broadcast.Options) *fixture {
+	t.Helper()
+	f := start(t, o)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- f.loops.Run(ctx) }()
+	stop := f.stop
+	f.stop = sync.OnceFunc(func() {
+		stop()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the loops: %v", err)
 		}
 	})
 	t.Cleanup(f.stop)
@@ -137,20 +165,39 @@ func (f *fixture) talk(from, to uint64) {
 	}
 }
 
+// live publishes blocks from up to but not to, at the pace of the stage.
+func (f *fixture) live(from, to uint64) {
+	f.t.Helper()
+	for seq := from; seq < to; seq++ {
+		f.say(block(seq))
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
 // attach attaches one end of a pipe and returns the other, and a channel that is
 // closed when the listener is gone.
 func (f *fixture) attach(format broadcast.Format, head string) (net.Conn, <-chan struct{}) {
 	f.t.Helper()
-	here, there := net.Pipe()
-	f.t.Cleanup(func() { there.Close() })
+	here, there := f.pipe()
 	done := make(chan struct{})
-	err := f.Attach(broadcast.Listener{
-		Space: town, Format: format, Conn: here, Head: []byte(head), Done: func() { close(done) },
-	})
-	if err != nil {
+	f.join(broadcast.Listener{Format: format, Conn: here, Head: []byte(head), Done: func() { close(done) }})
+	return there, done
+}
+
+// join attaches a listener to the town hall.
+func (f *fixture) join(l broadcast.Listener) {
+	f.t.Helper()
+	l.Space = town
+	if err := f.Attach(l); err != nil {
 		f.t.Fatal(err)
 	}
-	return there, done
+}
+
+// pipe returns our end and the listener's of a pipe.
+func (f *fixture) pipe() (here, there net.Conn) {
+	here, there = net.Pipe()
+	f.t.Cleanup(func() { there.Close() })
+	return here, there
 }
 
 // listen reads from conn until it ends, and then sends all of it.

@@ -17,6 +17,8 @@ type heard struct {
 	times  []int64  // of the end (Ogg) or start (MP4) of each
 	events []string // "state" or "patch"
 	pulse  string   // after all of them
+	depths []string // that the page was told to keep
+	rungs  []int    // of each block
 	ended  bool     // the stream said that it is over
 }
 
@@ -35,6 +37,10 @@ func parseMP4(t testing.TB, data []byte) (h heard) {
 		case err != nil:
 			t.Fatalf("after %d blocks: %v", len(h.blocks), err)
 		case part.Event != nil:
+			if part.Event.Scheme == "urn:hustings:pace" && part.Event.Value == "depth" {
+				h.depths = append(h.depths, string(part.Event.Data))
+				continue
+			}
 			if part.Event.Scheme != "urn:hustings:pulse" {
 				t.Fatalf("an event of scheme %q", part.Event.Scheme)
 			}
@@ -49,8 +55,13 @@ func parseMP4(t testing.TB, data []byte) (h heard) {
 			seq := uint64(part.Fragment.Sequence) - 1
 			h.blocks = append(h.blocks, seq)
 			h.times = append(h.times, int64(part.Fragment.Time))
+			rung := 0
+			for rung < programme.Rungs-1 && !bytes.Equal(part.Fragment.Packets[0], packet(seq, rung, 0)) {
+				rung++
+			}
+			h.rungs = append(h.rungs, rung)
 			for i, got := range part.Fragment.Packets {
-				if want := packet(seq, 0, i); !bytes.Equal(got, want) {
+				if want := packet(seq, rung, i); !bytes.Equal(got, want) {
 					t.Fatalf("packet %d of block %d is %q, want %q", i, seq, got, want)
 				}
 			}

@@ -133,7 +133,7 @@ func TestOtherPlayersAgree(t *testing.T) {
 // the capture and what ffmpeg said.
 func (p play) run(t *testing.T, packets [][]byte) (capture, said string) {
 	t.Helper()
-	f := start(t, broadcast.Options{})
+	f := startTCP(t, broadcast.Options{})
 	say := func(seq uint64) {
 		b := block(seq)
 		if seq >= 45 && p.hole > 0 {

@@ -4,60 +4,18 @@ import (
 	"time"
 
 	"hustings/internal/space"
+	"hustings/internal/tally"
 )
 
-const (
-	// quietAfter is the silence after which a live programme says so in words.
-	quietAfter = 8 * time.Second
-	// tallyGone is when a node that tells no tally any more counts no listeners.
-	tallyGone = 5 * time.Second
-)
-
-// tally sums what each broadcast node counts.
-type tally struct {
-	space.Tally
-	before int // joins of earlier epochs
-	nodes  map[string]Count
-}
-
-// Count is one broadcast node's word on how many listen: the message on
-// hustings.tally.{space}.
-type Count struct {
-	Node  string `json:"node"`
-	Now   int    `json:"now"`
-	Total int    `json:"total"`
-	at    time.Time
-}
-
-// add takes over a node's tally and sums up anew.
-func (t *tally) add(n Count, now time.Time) (changed bool) {
-	if t.nodes == nil {
-		t.nodes = make(map[string]Count)
-	}
-	n.at = now
-	t.nodes[n.Node] = n
-	sum := space.Tally{Peak: t.Peak, Total: t.before}
-	for _, n := range t.nodes {
-		if now.Sub(n.at) < tallyGone {
-			sum.Now += n.Now
-		}
-		sum.Total += n.Total // joins stay joined when their node is gone
-	}
-	sum.Peak = max(sum.Peak, sum.Now)
-	if sum == t.Tally {
-		return false
-	}
-	t.Tally = sum
-	return true
-}
+// quietAfter is the silence after which a live programme says so in words.
+const quietAfter = 8 * time.Second
 
 // CountOn goes on from the tally of an earlier epoch of the programme: its peak and
-// its joins still count, those who listened then come back as new ones.
-func (s *Stage) CountOn(earlier space.Tally) {
-	s.tally.before = earlier.Total
-	s.tally.Peak = max(s.tally.Peak, earlier.Peak)
-	s.tally.Total += earlier.Total
-}
+// its total still count, those who listened then come back as new ones.
+func (s *Stage) CountOn(earlier space.Tally) { s.tally.GoOn(tally.Tally(earlier)) }
+
+// Tally returns how many listen, over all nodes.
+func (s *Stage) Tally(now time.Time) space.Tally { return space.Tally(s.tally.At(now)) }
 
 // Pulse returns the stage as the audience sees it. While the doors are open nobody
 // is heard, so nobody speaks.
@@ -66,7 +24,7 @@ func (s *Stage) Pulse(now time.Time) space.Pulse {
 		Phase:    s.space.Phase,
 		Title:    s.space.Title,
 		StartsAt: s.space.StartsAt,
-		Tally:    s.tally.Tally,
+		Tally:    s.Tally(now),
 		Seats:    make(map[space.SeatID]space.PulseSeat),
 		Speaking: []space.SeatID{},
 		Notice:   s.notice(now),

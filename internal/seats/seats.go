@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hustings/internal/space"
+	"hustings/internal/tally"
 )
 
 // Linger is how long a seat that lost its last connection stays in the list of
@@ -38,7 +39,8 @@ type Stage struct {
 	slots    [space.MaxSeats]*Seat // who sits where in the mix; nil is free
 	joins    int                   // seats listed so far: gives the order of the list
 	speaking []space.SeatID        // heard now, by id
-	tally    tally
+	tally    tally.Sum
+	counted  time.Time // when the tally was last told
 	lastWord time.Time // when somebody was last heard, or the stage went live
 }
 
@@ -62,8 +64,13 @@ func New(sp space.Space) *Stage {
 // Space returns the space as it was last put.
 func (s *Stage) Space() space.Space { return s.space }
 
-// Count takes over a broadcast node's count of listeners.
-func (s *Stage) Count(n Count, now time.Time) (changed bool) { return s.tally.add(n, now) }
+// Count takes over what a node tells of its listeners.
+func (s *Stage) Count(m tally.Message, now time.Time) (changed bool) {
+	before := s.tally.At(s.counted)
+	s.tally.Add(m, now)
+	s.counted = now
+	return s.tally.At(now) != before
+}
 
 // Put takes over the space as it is now.
 func (s *Stage) Put(sp space.Space, now time.Time) {
@@ -286,7 +293,7 @@ func (s *Stage) Show() State {
 		Seats:    []space.Seat{},
 		Speaking: append([]space.SeatID{}, s.speaking...),
 		Heard:    []space.SeatID{},
-		Tally:    s.tally.Tally,
+		Tally:    s.Tally(s.counted),
 	}
 	for _, in := range s.OnStage() {
 		show.Seats = append(show.Seats, in.Seat)

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"hustings/internal/space"
+	"hustings/internal/tally"
 )
 
 func invite(id space.ID, seat space.SeatID, role space.Role) space.Invite {
@@ -162,16 +163,21 @@ func TestNoticeSaysWhyThereIsNothingToHear(t *testing.T) {
 	}
 }
 
-func TestTallySumsTheNodesAndForgetsThoseThatAreGone(t *testing.T) {
-	var sum tally
-	sum.add(Count{Node: "a", Now: 10, Total: 20}, noon)
-	sum.add(Count{Node: "b", Now: 5, Total: 6}, noon)
-	if want := (space.Tally{Now: 15, Peak: 15, Total: 26}); sum.Tally != want {
-		t.Errorf("%+v, want %+v", sum.Tally, want)
+func TestTheTallySumsTheNodesAndForgetsThoseThatAreGone(t *testing.T) {
+	s := New(space.Space{})
+	if !s.Count(tally.Message{Node: "a", Now: 10, Total: 20, Anonymous: 20}, noon) {
+		t.Error("the first word of a node changes nothing")
 	}
-	sum.add(Count{Node: "b", Now: 4, Total: 7}, noon.Add(tallyGone))
-	if want := (space.Tally{Now: 4, Peak: 15, Total: 27}); sum.Tally != want {
-		t.Errorf("%+v, want %+v", sum.Tally, want)
+	s.Count(tally.Message{Node: "b", Now: 5, Total: 6, Anonymous: 6}, noon)
+	if got, want := s.Pulse(noon).Tally, (space.Tally{Now: 15, Peak: 15, Total: 26}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if s.Count(tally.Message{Node: "b", Now: 5, Total: 6, Anonymous: 6}, noon) {
+		t.Error("the same word again changes something")
+	}
+	// Nobody says anything any more: the pulse tells so all the same.
+	if got, want := s.Pulse(noon.Add(tally.Silence)).Tally, (space.Tally{Peak: 15, Total: 26}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
@@ -181,7 +187,7 @@ func TestTallyGoesOnFromAnEarlierEpoch(t *testing.T) {
 	if got, want := s.Pulse(noon).Tally, (space.Tally{Peak: 40, Total: 100}); got != want {
 		t.Errorf("before anybody is back: %+v, want %+v", got, want)
 	}
-	s.Count(Count{Node: "a", Now: 10, Total: 12}, noon)
+	s.Count(tally.Message{Node: "a", Now: 10, Total: 12, Anonymous: 12}, noon)
 	if got, want := s.Pulse(noon).Tally, (space.Tally{Now: 10, Peak: 40, Total: 112}); got != want {
 		t.Errorf("with ten back: %+v, want %+v", got, want)
 	}

@@ -13,6 +13,7 @@ import (
 	"hustings/internal/programme"
 	"hustings/internal/seats"
 	"hustings/internal/space"
+	"hustings/internal/tally"
 )
 
 // TestPulseIsWithinItsBudget runs ten minutes of a busy event: a tally that changes
@@ -39,7 +40,7 @@ func TestPulseIsWithinItsBudget(t *testing.T) {
 	for i := range blocks {
 		now := noon.Add(time.Duration(i) * 500 * time.Millisecond)
 		if i%2 == 0 {
-			s.Count(seats.Count{Node: "n", Now: 120000 + 37*i, Total: 130000 + 41*i}, now)
+			s.Count(tally.Message{Node: "n", Now: 120000 + 37*i, Total: 130000 + 41*i, Anonymous: 130000 + 41*i}, now)
 		}
 		s.Speak(ids[i/3%4:i/3%4+1], now)
 		pulse := s.Pulse(now)

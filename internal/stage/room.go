@@ -11,6 +11,7 @@ import (
 	"hustings/internal/rtc"
 	"hustings/internal/seats"
 	"hustings/internal/space"
+	"hustings/internal/tally"
 )
 
 // link is one connection of a seat: its microphone or its monitor, which is what
@@ -295,10 +296,10 @@ func (r *room) show() State {
 	return r.state.Show()
 }
 
-func (r *room) count(n seats.Count) {
+func (r *room) count(m tally.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state.Count(n, time.Now()) {
+	if r.state.Count(m, time.Now()) {
 		r.tell()
 	}
 }

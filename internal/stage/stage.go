@@ -34,6 +34,7 @@ import (
 	"hustings/internal/rtc"
 	"hustings/internal/seats"
 	"hustings/internal/space"
+	"hustings/internal/tally"
 )
 
 // Options configure the stages of a process. UDP and Publish are required.
@@ -272,12 +273,12 @@ func (st *Stages) Stage(id space.ID) State {
 
 // count takes a tally from the bus.
 func (st *Stages) count(subject string, data []byte) {
-	var n seats.Count
-	if json.Unmarshal(data, &n) != nil || n.Now < 0 || n.Total < 0 {
+	var m tally.Message
+	if json.Unmarshal(data, &m) != nil || m.Check() != nil {
 		return
 	}
 	id := space.ID(strings.TrimPrefix(subject, "hustings.tally."))
 	if r, err := st.room(id); err == nil {
-		r.count(n)
+		r.count(m)
 	}
 }
