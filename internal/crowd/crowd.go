@@ -99,9 +99,10 @@ type Crowd struct {
 	prefix string        // of the listeners' tokens
 	order  []int32       // listeners by their arrival
 	last   time.Duration // arrival of the last of them
-	zero   time.Time     // all times count from here
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex    // guards what follows
+	zero      time.Time     // all times count from here
+	lasted    time.Duration // 0 until the crowd is over
 	listeners []listener
 	carrier   carrier
 	now       [stages]int64 // listeners in each stage
@@ -166,7 +167,7 @@ func (c *Crowd) arrange() {
 		if c.opts.Shape != nil {
 			l.due = max(0, c.opts.Shape(i, n))
 		}
-		if l.slow = 0; c.opts.Slow != nil {
+		if c.opts.Slow != nil {
 			l.slow = int32(max(0, c.opts.Slow(i, n)))
 		}
 		l.boxes.whole = i%c.opts.Proofs == 0
@@ -221,7 +222,7 @@ func (c *Crowd) Run(ctx context.Context) error {
 	defer helpers.Wait()
 	helping, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	if err := c.open(helping, page, &helpers); err != nil {
+	if err := c.open(helping, page, &helpers, newCarrier); err != nil {
 		return err
 	}
 	prover := client.NewProver(page.Link, c.http)
@@ -233,6 +234,9 @@ func (c *Crowd) Run(ctx context.Context) error {
 		c.prove(proving, prover)
 	}()
 	err = c.carrier.run(ctx)
+	c.mu.Lock()
+	c.lasted = c.time()
+	c.mu.Unlock()
 	stop()
 	<-proven
 	c.proveRest(helping, prover, ctx.Err() == nil)
@@ -240,7 +244,7 @@ func (c *Crowd) Run(ctx context.Context) error {
 }
 
 // open sets the scene for the first listener.
-func (c *Crowd) open(ctx context.Context, page client.Page, helpers *sync.WaitGroup) error {
+func (c *Crowd) open(ctx context.Context, page client.Page, helpers *sync.WaitGroup, carry func(*Crowd, bool) (carrier, error)) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.page = page
@@ -250,18 +254,20 @@ func (c *Crowd) open(ctx context.Context, page client.Page, helpers *sync.WaitGr
 	c.sites.edges = page.Edges
 	c.sites.known(page.Link.Server)
 	c.sites.all()
-	c.documents = nil
-	switch c.opts.Opens {
-	case OpensPage, OpensAll:
+	if c.opts.Opens != OpensNothing {
 		c.documents = c.requests(c.opts.Opens == OpensAll)
 	}
-	var err error
-	c.carrier, err = newCarrier(c, c.sites.secure())
+	c.carrier, err = carry(c, c.sites.secure())
 	return err
 }
 
-// time is how long ago the crowd began.
-func (c *Crowd) time() time.Duration { return time.Since(c.zero) }
+// time is how long ago the crowd began; once it is over, how long it was there.
+func (c *Crowd) time() time.Duration {
+	if c.lasted > 0 {
+		return c.lasted
+	}
+	return time.Since(c.zero)
+}
 
 // Snapshot returns the figures as they are now.
 func (c *Crowd) Snapshot() Figures {
