@@ -71,7 +71,7 @@ type plan struct {
 func planOf(size string) plan {
 	if size == "quick" {
 		return plan{
-			Crowds: []int{1000}, Intervals: []time.Duration{500 * time.Millisecond, 4 * time.Second}, Pages: []time.Duration{time.Second},
+			Crowds: []int{1000}, Intervals: []time.Duration{time.Second}, Pages: []time.Duration{time.Second},
 			Window: 3 * time.Second, Rates: []int{3000}, Joiners: 3000, Patience: 10 * time.Second, Stay: 3 * time.Second, Load: 2 * time.Second,
 		}
 	}

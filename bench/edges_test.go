@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hustings/internal/rehearse"
 )
 
 const (
@@ -73,37 +75,13 @@ type crowdResult struct {
 // crowdStep is one rehearsal.
 type crowdStep struct {
 	Listeners, Edges, Workers int
-	Said                      verdict
+	Said                      rehearse.Document
 	// While all were there, in cores:
 	Core, Edge, Crowd, Busy float64
 	// Bytes: of the edges and of the crowd for each listener, of everything in all.
 	EdgeMemory, CrowdMemory, TakenMemory float64
 	Load                                 machineLoad
 	Problem                              string `json:",omitempty"`
-}
-
-// verdict is what of `hustings rehearse --json` is shown.
-type verdict struct {
-	Verdict    string         `json:"verdict"`
-	OK         bool           `json:"ok"`
-	NeverHeard int64          `json:"never_heard"`
-	HeardGap   int64          `json:"heard_a_gap"`
-	MostBytes  float64        `json:"most_bytes_per_second"`
-	Limit      string         `json:"generator_limit"`
-	Crowd      rehearsedCrowd `json:"crowd"`
-}
-
-type rehearsedCrowd struct {
-	Heard        int   `json:"heard"`
-	Whole        int   `json:"whole"`
-	Blocks       int64 `json:"blocks"`
-	BlocksProven int64 `json:"blocks_proven"`
-	Bytes        int64 `json:"bytes"`
-	FirstSound   struct {
-		P50 float64 `json:"p50"`
-		P99 float64 `json:"p99"`
-		Max float64 `json:"max"`
-	} `json:"first_sound"`
 }
 
 func newCrowdRun(t testing.TB) *crowdRun {
@@ -358,7 +336,7 @@ func (r *crowdRun) print() {
 			fmt.Sprintf("%.1f / %.1f / %.1f s", s.Said.Crowd.FirstSound.P50, s.Said.Crowd.FirstSound.P99, s.Said.Crowd.FirstSound.Max),
 			fmt.Sprintf("%.2f + %.2f + %.2f", s.Edge, s.Crowd, s.Core), fmt.Sprintf("%.0f%%", 100*s.Busy),
 			fmt.Sprintf("%.1f + %.1f", s.EdgeMemory/1000, s.CrowdMemory/1000), fmt.Sprintf("%.1f", s.TakenMemory/1000),
-			fmt.Sprintf("%.1f", float64(s.Said.MostBytes)/1e6),
+			fmt.Sprintf("%.1f", s.Said.MostBytes/1e6),
 		})
 	}
 	table("One crowd on one machine; edges with "+r.Result.EdgeFlags, []string{

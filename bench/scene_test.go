@@ -113,7 +113,7 @@ func (s *scene) hustings(withTLS bool) contender {
 		}
 		return &stand{
 			process: h.process, addr: h.url.Host, path: "/live/" + id + ".ogg", tls: withTLS, joins: joins,
-			ready: time.Now().Add(T + 5*time.Second), settles: T,
+			ready: time.Now().Add(T + 6*time.Second), settles: T,
 		}, nil
 	}}
 }
@@ -136,7 +136,7 @@ func (s *scene) icecast() contender {
 			p.stop()
 			return nil, err
 		}
-		return &stand{process: p, addr: addr, path: mount, joins: 1000, bursts: T, ready: time.Now().Add(3 * time.Second)}, nil
+		return &stand{process: p, addr: addr, path: mount, joins: 1000, bursts: T, ready: time.Now().Add(6 * time.Second)}, nil
 	}}
 }
 
@@ -203,8 +203,8 @@ func (s *scene) deliver(c contender, T time.Duration) {
 		return
 	}
 	defer crowd.stop()
-	time.Sleep(time.Until(at.ready.Add(-3 * time.Second)))
-	base, err := at.meter(3 * time.Second)
+	time.Sleep(time.Until(at.ready.Add(-s.plan.Window)))
+	base, err := at.meter(s.plan.Window)
 	if err != nil {
 		fail(err)
 		return
