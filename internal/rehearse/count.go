@@ -59,27 +59,42 @@ type Sample struct {
 
 // course is how a rehearsal went, second by second.
 type course struct {
-	samples  []Sample
-	together int64 // most that heard at a time, before the first fault
-	most     struct {
+	samples []Sample
+	most    struct {
 		hearing   int64
 		bytes     float64 // in a second
 		generator float64
+		late      float64 // of the generator
 	}
 	served space.Served // the worst of it
+	calm   int64        // most that heard at a time, before the first fault
+	// complete says that all had come before the first fault.
+	complete bool
 }
 
 func (c *course) add(s Sample) {
 	c.samples = append(c.samples, s)
 	if !s.faulty() {
-		c.together = max(c.together, s.Hearing)
+		c.calm = max(c.calm, s.Hearing)
+		c.complete = s.Arrived >= s.Asked
 	}
 	c.most.hearing = max(c.most.hearing, s.Hearing)
 	c.most.bytes = max(c.most.bytes, s.BytesPerSecond)
 	c.most.generator = max(c.most.generator, s.Generator)
+	c.most.late = max(c.most.late, s.Figures.Generator.Late)
 	if s.Served != nil {
 		c.served = c.served.Worst(*s.Served)
 	}
+}
+
+// together is how many the rehearsal has shown to hear at a time without a gap. While
+// they still come, the first fault tells where the limit is. Once all were there,
+// there is nothing below that was shown to hold: then it is those who heard all.
+func (c *course) together() int64 {
+	if last := c.last(); last.faulty() && c.complete {
+		return min(c.calm, last.Whole)
+	}
+	return c.calm
 }
 
 // last returns the newest sample, or an empty one.
@@ -94,13 +109,15 @@ func (c *course) last() Sample {
 // taken to be the limit.
 const busiest = 0.95
 
-// limited says why the generator and not the server was the limit, or "".
+// limited says why the generator and not the server was the limit, or "". Where the
+// server was late by more, it was not.
 func (c *course) limited() string {
-	if why := c.last().Figures.Generator.Limit(); why != "" {
-		return why
-	}
-	if c.most.generator > busiest {
+	g := c.last().Figures.Generator
+	switch why := g.Limit(); {
+	case c.most.generator > busiest:
 		return "the crowd took all processors of this machine"
+	case why != "" && max(g.WorstLate, g.WorstBehind) > c.served.Late:
+		return why
 	}
 	return ""
 }
@@ -113,7 +130,7 @@ func (c *course) crowdOf(p Plan, workers int, interrupted bool) space.Crowd {
 	}
 	return space.Crowd{
 		Shape: string(p.Shape), Listeners: p.Listeners,
-		Joined: int(last.EverJoined), Heard: int(last.EverHeard), Whole: int(last.Whole), Together: int(c.together),
+		Joined: int(last.EverJoined), Heard: int(last.EverHeard), Whole: int(last.Whole), Together: int(c.together()),
 		Gaps: int(last.Gaps.Count + last.Dries.Count), GapSeconds: last.Gaps.Seconds + last.Dries.Seconds,
 		LongestGap: max(last.Gaps.Longest, last.Dries.Longest),
 		FirstSound: spread(last.FirstSound), Reconnects: int(last.Reconnects),

@@ -19,22 +19,35 @@ func TestCountsOfProcessesAddUp(t *testing.T) {
 	}
 }
 
-func TestCapacityEndsWithTheFirstFault(t *testing.T) {
-	var c course
-	at := func(seconds int, hearing int64, change func(*crowd.Figures)) {
-		s := Sample{At: time.Duration(seconds) * time.Second, count: count{Figures: crowd.Figures{Hearing: hearing}}, Served: &space.Served{Hearing: int(hearing), Rung: 48}}
-		if change != nil {
-			change(&s.Figures)
-		}
-		c.add(s)
+// courseOf makes a course of hearing and gaps, second by second, to which asked were
+// to come.
+func courseOf(asked int64, seconds ...[2]int64) *course {
+	c := &course{}
+	for i, s := range seconds {
+		f := crowd.Figures{Asked: asked, Arrived: s[0], Hearing: s[0], EverHeard: s[0], Dries: crowd.Gaps{Count: s[1], Listeners: s[1]}}
+		c.add(Sample{At: time.Duration(i) * time.Second, count: count{Figures: f, Whole: whole(f)}, Served: &space.Served{Hearing: int(s[0]), Rung: 48}})
 	}
-	at(1, 10, nil)
-	at(2, 80, nil)
-	at(3, 70, nil)
-	at(4, 100, func(f *crowd.Figures) { f.Dries.Count = 1 })
-	at(5, 200, func(f *crowd.Figures) { f.Dries.Count = 1 })
-	if c.together != 80 || c.most.hearing != 200 || c.served.Hearing != 200 || c.served.Rung != 48 {
-		t.Errorf("together %d, most %d, served %+v", c.together, c.most.hearing, c.served)
+	return c
+}
+
+func TestCapacityEndsWithTheFirstFault(t *testing.T) {
+	for name, c := range map[string]struct {
+		course *course
+		want   int64
+	}{
+		"no fault":          {courseOf(100, [2]int64{50, 0}, [2]int64{100, 0}, [2]int64{0, 0}), 100},
+		"while they come":   {courseOf(200, [2]int64{10, 0}, [2]int64{80, 0}, [2]int64{70, 0}, [2]int64{100, 1}, [2]int64{200, 90}), 80},
+		"all, and then all": {courseOf(100, [2]int64{60, 0}, [2]int64{100, 0}, [2]int64{100, 100}), 0},
+		"all, and one":      {courseOf(100, [2]int64{60, 0}, [2]int64{100, 0}, [2]int64{100, 1}), 99},
+		"from the start":    {courseOf(100, [2]int64{60, 1}, [2]int64{100, 1}), 0},
+		"nothing":           {&course{}, 0},
+	} {
+		if got := c.course.together(); got != c.want {
+			t.Errorf("%s: %d; want %d", name, got, c.want)
+		}
+	}
+	if c := courseOf(10, [2]int64{10, 0}, [2]int64{5, 0}); c.most.hearing != 10 || c.served.Hearing != 10 || c.served.Rung != 48 {
+		t.Errorf("most %+v, served %+v", c.most, c.served)
 	}
 }
 
@@ -52,6 +65,11 @@ func TestTheGeneratorIsSaidToBeTheLimit(t *testing.T) {
 		if !c.crowdOf(testPlan, 1, false).Limited {
 			t.Errorf("%s: not reported", name)
 		}
+	}
+	var both course
+	both.add(Sample{Served: &space.Served{Late: 4}, count: count{Figures: crowd.Figures{Generator: crowd.Generator{WorstLate: 0.7}}}})
+	if why := both.limited(); why != "" {
+		t.Errorf("the server was later than the crowd: %s", why)
 	}
 	var easy course
 	easy.add(Sample{Generator: 0.5})

@@ -62,8 +62,6 @@ type Scene struct {
 	Plan    Plan
 	Workers int
 	Began   time.Time
-	// Audience is how many real listeners were there before.
-	Audience int
 }
 
 const (
@@ -160,9 +158,6 @@ func (r *Rehearsal) hold(ctx context.Context, sp client.Space, permit space.Perm
 		return nil, err
 	}
 	scene := Scene{Space: sp, Server: r.owner.Link.Server, Plan: r.opts.Plan, Workers: r.workers, Began: began}
-	if sp.Tally != nil {
-		scene.Audience = sp.Tally.Now
-	}
 	if v := r.opts.Viewer; v != nil {
 		v.Begin(scene)
 		defer v.End()
@@ -240,8 +235,8 @@ func (r *Rehearsal) follow(ctx context.Context, rehearsal string) {
 		standing, err := r.owner.Rehearsal(within, rehearsal)
 		cancel()
 		r.mu.Lock()
-		if r.served = &standing.Now; err != nil {
-			r.served = nil
+		if r.served = &standing.Now; err != nil || standing.Now.Nodes == 0 {
+			r.served = nil // no node has said anything yet, or any more
 		}
 		r.mu.Unlock()
 		if err != nil && ctx.Err() == nil {

@@ -125,13 +125,16 @@ func (r *Result) lines() (all [][2]string) {
 	put("sound", "%s blocks of half a second, %s, up to %s a second", number(c.Blocks), size(float64(c.Bytes)), size(r.course.most.bytes))
 	put("proof", "%s blocks were found in the signed log as they were heard, %s more are the same bytes", number(c.BlocksProven), number(last.Compared))
 	put("the server", "counted up to %s hearing (the crowd: %s); its processors were busy up to %s", number(int64(s.Hearing)), number(r.course.most.hearing), percent(s.Processor))
-	put("", "deliveries up to %s late, every %s at most; depth up to %s; best rate %d kb/s at least", short(s.Late), short(s.Interval), short(s.Depth), s.Rung)
-	put("audience", "up to %s real listeners meanwhile; the crowd is not in the tally", number(int64(s.Audience)))
+	put("", "one delivery to each every %s at the longest, up to %s late; depth up to %s; rate never below %d kb/s", short(s.Interval), short(s.Late), short(s.Depth), s.Rung)
+	put("audience", "%s real listeners at most; the crowd is not in the tally", number(int64(s.Audience)))
 	if why := r.refusals(); why != "" {
 		put("refusals", "%s", why)
 	}
-	if r.Limited != "" {
-		put("the limit", "was the machine of the crowd, not the server: %s. Use fewer listeners here or more machines", r.Limited)
+	switch late := last.Figures.Generator.Limit(); {
+	case r.Limited != "":
+		put("the limit", "was the machine of the crowd, not the server: %s; give the crowd a machine of its own, or let fewer come", r.Limited)
+	case late != "":
+		put("take care", "the crowd's machine was slow too: %s", late)
 	}
 	if r.ReportErr != nil {
 		put("report", "is not signed: %v", r.ReportErr)
@@ -233,7 +236,7 @@ func number(n int64) string {
 func short(seconds float64) string {
 	switch {
 	case seconds >= 100:
-		return fmt.Sprintf("%.0f s", seconds)
+		return number(int64(seconds+0.5)) + " s"
 	case seconds >= 10:
 		return fmt.Sprintf("%.1f s", seconds)
 	case seconds >= 1:

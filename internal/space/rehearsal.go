@@ -73,8 +73,8 @@ type Crowd struct {
 	Joined    int    `json:"joined" minimum:"0" doc:"That were answered with the programme"`
 	Heard     int    `json:"heard" minimum:"0" doc:"That heard sound"`
 	Whole     int    `json:"whole" minimum:"0" doc:"That heard every block, in order and in time, from their first to their last"`
-	// Together decides on the capacity: from the first fault on, nobody counts.
-	Together int `json:"together" minimum:"0" doc:"Most that heard at one time, before anyone heard a gap, was refused or found a block wrong"`
+	// Together decides on the capacity.
+	Together int `json:"together" minimum:"0" doc:"Most that heard at one time before the first fault: a gap, a wrong block, someone turned away. If all had come by then, no more than those who heard all"`
 
 	Gaps       int     `json:"gaps" minimum:"0"`
 	GapSeconds float64 `json:"gap_seconds" minimum:"0"`
