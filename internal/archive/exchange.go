@@ -51,7 +51,7 @@ func (a *Archive) onRange(subject string, request []byte) ([]byte, error) {
 // Whoever has heard a block asks for those before it, and may be ahead of us by what
 // is on the way to the log.
 const (
-	aheadBlocks = 8
+	aheadBlocks = 120
 	reachWithin = 300 * time.Millisecond
 	reachPoll   = 5 * time.Millisecond
 )

@@ -80,7 +80,7 @@ func TestASnapshotWaitsForWhatIsOnItsWay(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if _, err := g.bus.Request(ctx, "hustings.snapshot.town-hall", []byte(`{"seq":100}`)); err == nil || !strings.Contains(err.Error(), "does not have") {
+	if _, err := g.bus.Request(ctx, "hustings.snapshot.town-hall", []byte(`{"seq":1000}`)); err == nil || !strings.Contains(err.Error(), "does not have") {
 		t.Errorf("far beyond the end: %v", err)
 	}
 	if _, err := g.bus.Request(t.Context(), "hustings.snapshot.town-hall", []byte(`[]`)); err == nil || errors.Is(err, context.DeadlineExceeded) {
