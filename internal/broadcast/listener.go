@@ -21,10 +21,13 @@ type Listener struct {
 	Head   []byte         // the head of the HTTP response, sent first; kept
 	Done   func()         // called once, when Conn is closed; may be nil
 
-	Name      string // its token, the same however often it connects; "": unknown
-	Follows   bool   // it moves towards the depth that it is told (MP4 only)
-	Rehearsal bool   // simulated: counted apart
-	Relay     bool   // it hands the programme on: not counted
+	Name    string // its token, the same however often it connects; "": unknown
+	Follows bool   // it moves towards the depth that it is told (MP4 only)
+	// Depth is how far behind the newest sound one plays that follows and was elsewhere
+	// before: it goes on where it is. 0: it begins as deep as it is told.
+	Depth     time.Duration
+	Rehearsal bool // simulated: counted apart
+	Relay     bool // it hands the programme on: not counted
 }
 
 // Attach takes a listener and returns at once. After an error the connection is
@@ -42,7 +45,7 @@ func (b *Broadcast) Attach(l Listener) error {
 	if err != nil {
 		return err
 	}
-	attached := &listener{to: b, feed: f, done: l.Done, own: as, follows: l.Follows && l.Format == MP4}
+	attached := &listener{to: b, feed: f, done: l.Done, own: as, follows: l.Follows && l.Format == MP4, had: l.Depth}
 	switch {
 	case l.Relay:
 	case l.Rehearsal:
@@ -93,6 +96,7 @@ type listener struct {
 	next     uint64        // number of the entry that it is sent next
 	turn     time.Duration // when its next turn is, since to.began
 	interval time.Duration // between its turns
+	had      time.Duration // its depth before it came; 0: not known
 	offered  offer         // what the last Next had for it
 
 	own       form
@@ -148,7 +152,11 @@ func (l *listener) enter(at time.Duration, as form, p *pacing, pieces [][]byte) 
 	}
 	d := l.feed.enter(key, max(l.feed.limits.backlog, p.backlog), p)
 	l.offered.door = d
-	l.model = elastic.Seat(at, time.Duration(d.blocks)*blockTime, l.follows, p.plan)
+	inHand := time.Duration(d.blocks) * blockTime
+	if l.had > 0 {
+		inHand = min(inHand, l.had)
+	}
+	l.model = elastic.Seat(at, inHand, l.follows, p.plan)
 	return append(pieces, d.bytes)
 }
 

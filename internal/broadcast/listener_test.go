@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -208,6 +209,39 @@ func checkOgg(t *rapid.T, data []byte, end int64) {
 	}
 	if last != end {
 		t.Fatalf("the last page ends at %d, not %d", last, end)
+	}
+}
+
+// TestWhoComesFromElsewhereIsAsDeepAsItWas: a page that lost its edge goes on where
+// it was, however deep joiners begin, and has to be sent its sound as often as before.
+func TestWhoComesFromElsewhereIsAsDeepAsItWas(t *testing.T) {
+	b, err := New(Options{Bus: noBus{}, Delivery: noDelivery{}, Elastic: elastic.Options{PinInterval: 10 * time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFeed("s", b.limits)
+	for seq := range uint64(60) {
+		block := &programme.Block{Space: "s", Epoch: 1, Seq: seq, Start: int64(seq) * programme.BlockSamples, Pulse: []byte(`{}`)}
+		for r := range block.Rungs {
+			block.Rungs[r] = slices.Repeat([][]byte{{0x78, 1}}, programme.PacketsPerBlock)
+		}
+		if _, err := f.put(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deep := b.pacing.Load().plan.Depth
+	for had, want := range map[time.Duration]time.Duration{0: deep, 2 * time.Second: 2 * time.Second, time.Hour: deep} {
+		now := time.Now()
+		l := &listener{to: b, feed: f, own: form{MP4, programme.Rung48}, follows: true, had: had}
+		l.Next(now, false, nil)
+		at := now.Sub(b.began)
+		plan := b.pacing.Load().plan
+		if got := l.model.Depth(at, plan); got != want {
+			t.Errorf("one that was %v deep is believed to be %v deep, want %v", had, got, want)
+		}
+		if got := l.model.Interval(at, plan); got > max(elastic.Shortest, want-500*time.Millisecond) {
+			t.Errorf("one that was %v deep is to wait for %v", had, got)
+		}
 	}
 }
 
