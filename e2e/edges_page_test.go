@@ -3,7 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -38,6 +40,11 @@ window.stood = (since) => {
 window.depth = (seconds) => { const now = performance.now() / 1000; return Math.max(...track.filter((t) => t.flows && t.at > now - seconds).map((t) => t.end - t.position)) };
 window.now = () => performance.now() / 1000;
 window.state = () => document.querySelector('[data-testid="player"]').dataset.state;
+window.asked = [];
+const ask = window.fetch;
+window.fetch = (what, ...rest) => { asked.push(String(what)); return ask(what, ...rest) };
+// Where the programme is heard from: the page's own server is "".
+window.heardFrom = () => (asked.filter((url) => url.includes('.mp4')).at(-1) ?? '').replace(/\/live\/.*/, '');
 const connect = AudioNode.prototype.connect;
 window.ownSound = () => 0;
 AudioNode.prototype.connect = function (to, ...rest) {
@@ -112,15 +119,22 @@ func TestAPageWithDepthMovesUnheard(t *testing.T) {
 		t.Errorf("told to be 6 s deep, the page begins at %.2f s", depth)
 	}
 	killed := eval[float64](t, ctx, `now()`)
-	for _, r := range []*relay{a, b} {
-		if r.listeners.Load() > 0 {
-			r.kill()
-			break
-		}
+	first, second := a, b
+	if b.listeners.Load() > 0 {
+		first, second = b, a
 	}
+	first.kill()
 	until(t, ctx, fmt.Sprintf(`track.at(-1).position > track.find((t) => t.at >= %g).position + 9`, killed))
 	if stood := eval[float64](t, ctx, fmt.Sprintf(`stood(%g)`, killed)); stood > 0.6 {
 		t.Errorf("the sound stood still for %.2f s, with 6 s in hand", stood)
+	}
+	// One who comes from elsewhere is as deep as it is, and says so.
+	told, err := strconv.ParseFloat(second.query.Load().(url.Values).Get("depth"), 64)
+	if err != nil || told < 5 || told > 7.5 {
+		t.Errorf("the page says that it is %v s deep (%v)", told, err)
+	}
+	if first.query.Load().(url.Values).Has("depth") {
+		t.Error("a page that has heard nothing says that it is deep")
 	}
 }
 

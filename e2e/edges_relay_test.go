@@ -28,6 +28,7 @@ type relay struct {
 	id string
 
 	listeners atomic.Int32 // connections of pages
+	query     atomic.Value // url.Values: of the newest
 	asked     atomic.Int32 // for its pulse
 
 	mu       sync.Mutex // guards all below
@@ -164,6 +165,7 @@ func (r *relay) stream(rw http.ResponseWriter, request *http.Request) {
 	if q := request.URL.Query(); q.Get("follow") != "1" || len(q.Get("listener")) != 22 {
 		r.t.Errorf("a page asks for %s", request.URL)
 	}
+	r.query.Store(request.URL.Query())
 	r.listeners.Add(1)
 	defer r.listeners.Add(-1)
 	rw.Header().Set("Access-Control-Allow-Origin", "*")

@@ -19,9 +19,14 @@ export class Address {
     this.path = `/live/${encodeURIComponent(id)}`;
   }
 
-  /** The stream that this page takes apart itself: it follows the depth that the server tells. */
-  pushed(server: string): string {
-    return `${server}${this.path}.mp4?follow=1&listener=${this.listener}`;
+  /**
+   * The stream that this page takes apart itself: it follows the depth that the server
+   * tells. One who comes from elsewhere says how many seconds it is behind the newest
+   * sound, so that it is not taken to be as deep as those who begin.
+   */
+  pushed(server: string, depth: number | null): string {
+    const had = depth === null ? '' : `&depth=${(Math.floor(Math.max(0.1, depth) * 10) / 10).toFixed(1)}`;
+    return `${server}${this.path}.mp4?follow=1&listener=${this.listener}${had}`;
   }
 
   /** A file for the audio element; `time` makes it a new address, since browsers answer a known one with what they kept of it. */

@@ -158,6 +158,7 @@ export class StreamPlayer implements Player {
       for (let tries = 0; ; tries++) {
         if (!this.isOpen()) await this.untilDoorsOpen(signal);
         await edges.settled();
+        if (signal.aborted) return;
         this.server = edges.pick();
         const { outcome, lasted } = await this.listen(this.server);
         if (signal.aborted) return;
@@ -180,7 +181,7 @@ export class StreamPlayer implements Player {
   private async listen(server: string): Promise<{ outcome: Outcome; lasted: number }> {
     this.connection = new AbortController();
     let since = Infinity;
-    const outcome = await readStream(this.address.pushed(server), this.connection, {
+    const outcome = await readStream(this.address.pushed(server, this.sink?.depth ?? null), this.connection, {
       opened: () => {
         since = seconds();
         this.opened();

@@ -96,6 +96,11 @@ export class Sink {
     return this.ahead + this.queued;
   }
 
+  /** Seconds behind the newest sound that came; null before any was played. */
+  get depth(): number | null {
+    return this.begun ? this.pace.depth(performance.now() / 1000, this.audio.currentTime) : null;
+  }
+
   /** Takes the init segment; each connection begins with one. */
   init(...boxes: Uint8Array[]): void {
     this.head = concat(boxes);
