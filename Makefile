@@ -39,7 +39,7 @@ bench: build ## speed and memory, each beside its yardstick (BENCH=quick for 2 m
 	@BENCH=$(BENCH) scripts/bench
 
 bench-crowd: build ## the largest crowd that this machine carries (CROWD="100000 200000" for sizes)
-	@CROWD="$(CROWD)" scripts/bench-crowd
+	@BENCH=$(BENCH) CROWD="$(CROWD)" scripts/bench-crowd
 
 pages: setup
 	@scripts/pages

@@ -27,7 +27,6 @@ const (
 	perEdge = 14000
 	// arrivals a second; each loads the page's documents first.
 	arrivals = 1000
-	hold     = 90 * time.Second
 )
 
 var (
@@ -54,6 +53,8 @@ type crowdRun struct {
 	t      testing.TB
 	sizes  []int
 	flags  []string
+	arrive time.Duration // at least
+	hold   time.Duration
 	pcm    []float32
 	core   *hustings
 	id     string
@@ -86,7 +87,10 @@ type crowdStep struct {
 
 func newCrowdRun(t testing.TB) *crowdRun {
 	t.Helper()
-	r := &crowdRun{t: t, sizes: defaultCrowds}
+	r := &crowdRun{t: t, sizes: defaultCrowds, arrive: 30 * time.Second, hold: 90 * time.Second}
+	if os.Getenv(sizeVariable) == "quick" {
+		r.sizes, r.arrive, r.hold = []int{2000}, 5*time.Second, 30*time.Second
+	}
 	if text := os.Getenv(crowdVariable); text != "" {
 		r.sizes = nil
 		for _, field := range strings.Fields(text) {
@@ -201,14 +205,14 @@ func (r *crowdRun) step(n int) (crowdStep, error) {
 	if err != nil {
 		return step, err
 	}
-	arrive := max(30*time.Second, time.Duration(n)*time.Second/arrivals)
+	arrive := max(r.arrive, time.Duration(n)*time.Second/arrivals)
 	rehearsal, said, err := r.rehearse(n, arrive)
 	if err != nil {
 		return step, err
 	}
 	select {
 	case <-rehearsal.ended: // too soon: below is said why
-	case <-time.After(arrive + hold/3):
+	case <-time.After(arrive + r.hold/3):
 		r.lookTwice(&step, before, rehearsal)
 	}
 	<-rehearsal.ended
@@ -226,7 +230,7 @@ func (r *crowdRun) rehearse(n int, arrive time.Duration) (*process, <-chan []byt
 		return nil, nil, err
 	}
 	cmd := exec.Command(name, "rehearse", r.core.url.String()+"/s/"+r.id, "--listeners", strconv.Itoa(n),
-		"--arrive", arrive.String(), "--hold", hold.String(), "--json")
+		"--arrive", arrive.String(), "--hold", r.hold.String(), "--json")
 	cmd.Env = append(os.Environ(), "HUSTINGS_OWNER_TOKEN="+ownerToken)
 	out := &tail{keep: 1 << 20}
 	cmd.Stdout = out
@@ -277,7 +281,7 @@ func (r *crowdRun) look(crowd *process) (view, error) {
 // lookTwice measures a third of the hold.
 func (r *crowdRun) lookTwice(step *crowdStep, before view, rehearsal *process) {
 	first, err := r.look(rehearsal)
-	time.Sleep(hold / 3)
+	time.Sleep(r.hold / 3)
 	second, err2 := r.look(rehearsal)
 	if err := errors.Join(err, err2); err != nil {
 		step.Problem = err.Error()
