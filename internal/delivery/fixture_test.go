@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,6 +67,9 @@ var certificates = sync.OnceValue(func() []tls.Certificate {
 type house struct {
 	t    testing.TB
 	port *split.Split
+	// window bounds what the clients' systems take ahead of them, in bytes, from the
+	// beginning: made smaller later, TCP would become very slow. 0: as it is.
+	window int
 }
 
 func newHouse(t testing.TB) *house {
@@ -85,7 +89,16 @@ const request = "GET /live HTTP/1.1\r\n\r\n"
 // as a web server has it, and the client's with the TCP connection under it.
 func (h *house) connect(k kind) (here, there net.Conn, under *net.TCPConn) {
 	h.t.Helper()
-	there, err := net.Dial("tcp", h.port.Addr().String())
+	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		if h.window == 0 {
+			return nil
+		}
+		var err error
+		return errors.Join(c.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, h.window)
+		}), err)
+	}}
+	there, err := dialer.Dial("tcp", h.port.Addr().String())
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -99,17 +99,17 @@ func (p *loop) order(o order) {
 	}
 }
 
-// run is the loop. Each time round it does first what others wait for, then what is
-// due, and nothing of it for long.
+// run is the loop. Each time round it does first what sockets and others wait for,
+// then what is due, and nothing of it for long.
 func (p *loop) run() {
 	defer p.end()
 	p.meter.wake(p.clock())
 	for {
+		p.attend() // before hear: see awake
 		if p.hear() == cutOff {
 			return
 		}
 		p.admit()
-		p.attend()
 		p.turns()
 		if len(p.joiners) > 0 {
 			continue

@@ -131,9 +131,10 @@ func (p *poller) wake() {
 	_, _ = unix.Write(p.waker, one[:])
 }
 
-// awake takes back the wake that was reported.
+// awake takes back the wake that was reported. Whoever wakes the loop from here on
+// counts again, so what they want must be looked at behind this, not before.
 func (p *poller) awake() {
+	p.woken.Store(false)
 	var n [8]byte
 	_, _ = unix.Read(p.waker, n[:])
-	p.woken.Store(false)
 }
