@@ -64,11 +64,15 @@ func TestAnswersAreTakenApart(t *testing.T) {
 		},
 		"no, later": {
 			"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", "",
-			func(h *head, f framing) bool { return h.status == 503 && h.retry == 7*time.Second && f.mode == complete },
+			func(h *head, f framing) bool {
+				return h.status == 503 && h.retry == 7*time.Second && f.mode == complete
+			},
 		},
 		"elsewhere": {
 			"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:81/live/talk.mp4\r\nContent-Length: 0\r\n\r\n", "",
-			func(h *head, _ framing) bool { return h.redirect() && h.location == "http://127.0.0.1:81/live/talk.mp4" },
+			func(h *head, _ framing) bool {
+				return h.redirect() && h.location == "http://127.0.0.1:81/live/talk.mp4"
+			},
 		},
 		"after a hint": {
 			"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "",

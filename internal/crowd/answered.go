@@ -78,14 +78,17 @@ func (c *Crowd) data(i int32, now time.Duration, b []byte) (speak bool) {
 				return false
 			}
 		}
-		if l.framing.mode == complete && l.turn == turn {
-			return c.over(i, now)
+		if l.framing.mode == complete {
+			break
 		}
 	}
-	if l.stage == joined && l.turn == turn {
+	if l.turn != turn {
+		return false
+	}
+	if l.stage == joined {
 		c.settle(i, now)
 	}
-	return false
+	return l.framing.mode == complete && c.over(i, now)
 }
 
 // body takes a piece of what was asked for. It is false if that ended the connection.

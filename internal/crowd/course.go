@@ -47,10 +47,11 @@ func (c *Crowd) tick(ctx context.Context, now time.Duration) (over bool) {
 			c.attempt(i, now)
 		}
 	})
-	for range (len(c.listeners) + ticksPerLook - 1) / ticksPerLook {
-		c.look(int32(c.swept), now)
-		c.swept = (c.swept + 1) % len(c.listeners)
+	n := len(c.listeners)
+	for i := n * c.share / ticksPerLook; i < n*(c.share+1)/ticksPerLook; i++ {
+		c.look(int32(i), now)
 	}
+	c.share = (c.share + 1) % ticksPerLook
 	return c.now[gone] == int64(len(c.listeners))
 }
 

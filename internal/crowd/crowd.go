@@ -121,7 +121,7 @@ type Crowd struct {
 	meter     meter
 	ear       ear
 	came      int // of order have set out
-	swept     int // listener that is to be looked at next
+	share     int // of the listeners that is to be looked at next
 }
 
 // New checks the options.
