@@ -14,7 +14,10 @@ import (
 	"time"
 
 	"hustings/internal/broadcast"
+	"hustings/internal/fmp4"
 	"hustings/internal/live"
+	"hustings/internal/opus"
+	"hustings/internal/programme"
 	"hustings/internal/space"
 )
 
@@ -43,13 +46,79 @@ func (d *directory) put(sp space.Space) {
 	d.spaces[sp.ID] = sp
 }
 
-// fakeProgramme has one block and sends each listener a line.
+// fakeProgramme sends each listener a line, and has what was put into it.
 type fakeProgramme struct {
 	mu       sync.Mutex // guards all below
 	ready    bool
 	refuse   error // of Attach
 	looked   int   // how often it was asked whether it is ready
 	attached []broadcast.Listener
+	counted  []string // listeners who pull
+
+	blocks   []broadcast.Kept
+	packets  map[broadcast.Kept][][]byte
+	final    bool
+	changed  chan struct{}
+	windows  int // how often it was asked for a window, a fragment, an init
+	rendered int
+	inits    int
+}
+
+func (f *fakeProgramme) put(epoch uint32, seq uint64, start int64, packets ...[]byte) {
+	f.change(func() {
+		b := broadcast.Kept{Epoch: epoch, Seq: seq, Start: start, Came: time.Now()}
+		if len(packets) == 0 {
+			packets = [][]byte{{0xf8, byte(epoch), byte(seq)}}
+		}
+		f.blocks, f.packets[b] = append(f.blocks, b), packets
+		if len(f.blocks) > 120 {
+			f.blocks = f.blocks[1:]
+		}
+	})
+}
+
+func (f *fakeProgramme) change(by func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	by()
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fakeProgramme) Window(space.ID) (broadcast.Window, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.windows++
+	blocks := append([]broadcast.Kept(nil), f.blocks...)
+	return broadcast.Window{Blocks: blocks, Final: f.final, Changed: f.changed}, len(blocks) > 0
+}
+
+func (f *fakeProgramme) Fragment(_ space.ID, epoch uint32, seq uint64, rung programme.Rung) ([]byte, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rendered++
+	for _, b := range f.blocks {
+		if b.Epoch == epoch && b.Seq == seq {
+			return fmp4.AppendFragment([]byte{0, 0, 0, 12, 'f', 'r', 'e', 'e', byte(rung), 0, 0, 0}, fmp4.Fragment{Sequence: uint32(seq) + 1, Time: uint64(b.Start), Packets: f.packets[b]}), true
+		}
+	}
+	return nil, false
+}
+
+func (f *fakeProgramme) Init(space.ID, programme.Rung) ([]byte, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inits++
+	return fmp4.AppendInit(nil, fmp4.Track{Channels: 1, PreSkip: opus.PreSkip, PacketSamples: programme.PacketSamples}), true
+}
+
+func (f *fakeProgramme) Count(_ space.ID, name string, rehearsal bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if rehearsal {
+		name += " rehearses"
+	}
+	f.counted = append(f.counted, name)
 }
 
 func (f *fakeProgramme) Ready(space.ID) bool {
@@ -73,8 +142,14 @@ func (f *fakeProgramme) Attach(l broadcast.Listener) error {
 	return nil
 }
 
-func (f *fakeProgramme) Block(_ space.ID, seq uint64) ([]byte, bool) {
-	return []byte("block"), seq == 7
+func (f *fakeProgramme) Block(id space.ID, seq uint64) ([]byte, bool) {
+	w, _ := f.Window(id)
+	for i := len(w.Blocks) - 1; i >= 0; i-- {
+		if w.Blocks[i].Seq == seq {
+			return f.Fragment(id, w.Blocks[i].Epoch, seq, programme.Rung48)
+		}
+	}
+	return nil, false
 }
 
 func (f *fakeProgramme) Pulse(space.ID) ([]byte, bool) {
@@ -110,7 +185,7 @@ type site struct {
 // newSite serves; change may alter the options.
 func newSite(t testing.TB, change ...func(*live.Options)) *site {
 	t.Helper()
-	s := &site{t: t, spaces: &directory{spaces: map[space.ID]space.Space{}}, programme: &fakeProgramme{ready: true}, log: &bytes.Buffer{}}
+	s := &site{t: t, spaces: &directory{spaces: map[space.ID]space.Space{}}, programme: &fakeProgramme{ready: true, packets: map[broadcast.Kept][][]byte{}, changed: make(chan struct{})}, log: &bytes.Buffer{}}
 	o := live.Options{Spaces: s.spaces, Programme: s.programme, Logger: slog.New(slog.NewTextHandler(s.log, nil))}
 	for _, f := range change {
 		f(&o)
@@ -153,12 +228,13 @@ func (s *site) ask(method, path string, headers ...string) reply {
 	}
 	resp, err := s.server.Client().Do(r)
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Error(err)
+		return reply{}
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Error(err)
 	}
 	return reply{status: resp.StatusCode, header: resp.Header, body: string(data)}
 }

@@ -11,14 +11,18 @@ import (
 // Values of headers that are the same in all answers. They are shared: nobody may
 // change them.
 var (
-	neverKept  = []string{"no-store"}
-	closing    = []string{"close"}
-	unbuffered = []string{"no"}
-	oggType    = []string{"audio/ogg"}
-	mp4Type    = []string{"audio/mp4"}
-	jsonType   = []string{"application/json"}
-	forASecond = []string{"public, max-age=1"}
-	forEver    = []string{"public, max-age=31536000, immutable"}
+	neverKept    = []string{"no-store"}
+	closing      = []string{"close"}
+	unbuffered   = []string{"no"}
+	oggType      = []string{"audio/ogg"}
+	mp4Type      = []string{"audio/mp4"}
+	jsonType     = []string{"application/json"}
+	playlistType = []string{"application/vnd.apple.mpegurl"}
+	forASecond   = []string{"public, max-age=1"}
+	// What a blocking reload was answered with stays the answer to it; six target
+	// durations are what the draft asks for (RFC 8216bis, appendix B.1).
+	forAWhile = []string{"public, max-age=24"}
+	forEver   = []string{"public, max-age=31536000, immutable"}
 )
 
 // opened are the headers of an answer that pages of other sites may read.

@@ -32,7 +32,7 @@ func (l *Live) stream(rw http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		l.fail(rw, r, err)
 		return
-	case format != broadcast.Ogg && format != broadcast.MP4:
+	case format != broadcast.Ogg && format != broadcast.MP4 && ext != "m3u8":
 		NoFormat(ext, "/live/"+string(id)).Write(rw, r)
 		return
 	}
@@ -45,13 +45,17 @@ func (l *Live) stream(rw http.ResponseWriter, r *http.Request) {
 		l.offAir(rw, r, sp)
 		return
 	}
+	if ext == "m3u8" {
+		l.multivariant(rw, r, sp, asked)
+		return
+	}
 	if r.Method == http.MethodHead {
 		setStreamHeader(rw.Header(), format)
 		return
 	}
 	l.takeOver(rw, r, broadcast.Listener{
 		Space: id, Format: format, Rung: asked.rung,
-		Name: asked.listener, Follows: asked.follows, Rehearsal: asked.rehearsal, Relay: asked.relay,
+		Name: asked.listener, Follows: asked.follows, Depth: asked.depth, Rehearsal: asked.rehearsal, Relay: asked.relay,
 	})
 }
 

@@ -6,7 +6,12 @@
 // A listener's connection is taken over after its request and handed to broadcast,
 // which feeds it from then on (join.go). Who can't be pushed to pulls: the pulse and
 // single blocks (pull.go), and HLS (RFC 8216 and its second edition), whose parts are
-// the blocks themselves (hls.go and what it names).
+// the blocks themselves:
+//
+//	hls.go      what is asked, and waiting for what is not there yet
+//	station.go  what is listed until the next block, rendered once for all who ask
+//	lineup.go   which blocks make a segment, and the numbers of segments
+//	sound.go    where the parts of each rendition come from
 //
 // It needs no desk, so that an edge serves with the same code and a directory of its
 // own. Nothing on the way of a joiner waits for a database.
@@ -39,6 +44,9 @@ type Programme interface {
 	Attach(broadcast.Listener) error
 	Block(id space.ID, seq uint64) ([]byte, bool)
 	Pulse(id space.ID) ([]byte, bool)
+	// Count notes that somebody who is not attached listens.
+	Count(id space.ID, name string, rehearsal bool)
+	Kept
 }
 
 // Permits says who may send a crowd that is not there.
@@ -50,7 +58,10 @@ type Permits interface {
 type Options struct {
 	Spaces    Spaces
 	Programme Programme
+	AAC       AAC     // for players that take no Opus; nil: there is none
 	Permits   Permits // of rehearsals; nil: there are none
+	// Blocked is how many requests may wait for what is not there yet; 0: 16,384.
+	Blocked int
 	// BaseURL is how the world reaches this server: "https://example.org". "": as
 	// each request says that it did.
 	BaseURL string
@@ -62,9 +73,14 @@ type Live struct {
 	opts  Options
 	log   *slog.Logger
 	heads atomic.Pointer[heads] // of this second
+	// blocked counts the requests that wait for what is not there yet.
+	blocked atomic.Int64
 
 	mu       sync.Mutex // guards what follows
 	awaiting map[space.ID]*first
+
+	listing  sync.RWMutex // guards what follows
+	stations map[stationName]*station
 }
 
 // New checks the options.
@@ -75,14 +91,21 @@ func New(o Options) (*Live, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Live{opts: o, log: o.Logger, awaiting: make(map[space.ID]*first)}, nil
+	if o.Blocked <= 0 {
+		o.Blocked = 1 << 14
+	}
+	return &Live{opts: o, log: o.Logger, awaiting: make(map[space.ID]*first), stations: make(map[stationName]*station)}, nil
 }
 
 // Routes lays out the addresses.
 func (l *Live) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /live/{file}", l.stream)
 	mux.HandleFunc("GET /live/{id}/pulse", l.pulse)
+	mux.HandleFunc("GET /live/{id}/{file}", l.playlist)
 	mux.HandleFunc("GET /live/{id}/b/{file}", l.block)
+	mux.HandleFunc("GET /live/{id}/aac/b/{file}", l.aacPart)
+	mux.HandleFunc("GET /live/{id}/{rendition}/{file}", l.segment)
+	mux.HandleFunc("GET /api/v1/renditions", l.renditions)
 }
 
 // fail answers with an error, and logs it if it is our fault.
@@ -164,7 +187,7 @@ func notOnAir(sp space.Space) error {
 	}
 }
 
-// elsewhere are formats that the contract knows and this build does not make.
+// elsewhere are formats that the contract knows and that are not made of everything.
 var elsewhere = map[string]bool{"mp3": true, "m3u8": true}
 
 // NoFormat is the answer for a format that is not made here: 406 for those of the

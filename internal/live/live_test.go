@@ -158,10 +158,15 @@ func TestListenersSayWhoTheyAre(t *testing.T) {
 		query, header             string
 		name                      string
 		follows, rehearsal, relay bool
+		depth                     time.Duration
 	}{
 		{query: ""},
 		{query: "?listener=abc_DEF-123&follow=1", name: "abc_DEF-123", follows: true},
 		{query: "?follow=1&rung=48&listener=12345678", name: "12345678", follows: true},
+		{query: "?follow=1&depth=2.5", follows: true, depth: 2500 * time.Millisecond},
+		{query: "?depth=NaN"},
+		{query: "?depth=-1"},
+		{query: "?depth=1e9"},
 		{query: "?rehearsal=a+permit&listener=12345678", name: "12345678", rehearsal: true},
 		{query: "?rehearsal=a%20permit&unknown=%41", rehearsal: true},
 		{query: "?listener=&follow=0&relay=0"},
@@ -177,7 +182,7 @@ func TestListenersSayWhoTheyAre(t *testing.T) {
 		}
 		s.want(s.ask("GET", "/live/"+id+".mp4"+c.query, headers...), 200)
 		l := s.programme.attached[len(s.programme.attached)-1]
-		if l.Name != c.name || l.Follows != c.follows || l.Rehearsal != c.rehearsal || l.Relay != c.relay {
+		if l.Name != c.name || l.Follows != c.follows || l.Rehearsal != c.rehearsal || l.Relay != c.relay || l.Depth != c.depth {
 			t.Errorf("%q %q: %+v", c.query, c.header, l)
 		}
 	}
@@ -265,13 +270,20 @@ func TestPulseAndBlocks(t *testing.T) {
 	if r.header.Get("Cache-Control") != "public, max-age=1" || r.header.Get("Content-Type") != "application/json" {
 		t.Errorf("pulse: %v", r.header)
 	}
-	r = s.want(s.ask("GET", "/live/"+id+"/b/7.m4s"), 200)
-	if r.body != "block" || !strings.Contains(r.header.Get("Cache-Control"), "immutable") || r.header.Get("Content-Type") != "audio/mp4" || r.header.Get("Access-Control-Allow-Origin") != "*" {
-		t.Errorf("block: %v %s", r.header, r.body)
+	// Nobody hears HLS here: blocks are for those who catch up.
+	s.programme.put(1, 7, 7*24000)
+	s.programme.put(2, 7, 9*24000)
+	for path, epoch := range map[string]byte{"/b/7.m4s": 2, "/b/7.m4s?rung=16": 2, "/b/7.m4s?epoch=1": 1, "/b/7.m4s?epoch=2&rung=24": 2} {
+		r = s.want(s.ask("GET", "/live/"+id+path), 200)
+		if !strings.Contains(r.body, string([]byte{0xf8, epoch, 7})) || !strings.Contains(r.header.Get("Cache-Control"), "immutable") || r.header.Get("Content-Type") != "audio/mp4" || r.header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: %v %q", path, r.header, r.body)
+		}
 	}
-	for _, file := range []string{"8.m4s", "7", "7.mp4", "-7.m4s", "07.m4s", "+7.m4s", "x.m4s", ".m4s", "99999999999999999999.m4s"} {
+	for _, file := range []string{"8.m4s", "7", "7.mp4", "-7.m4s", "07.m4s", "+7.m4s", "x.m4s", ".m4s", "99999999999999999999.m4s", "7.m4s?epoch=3"} {
 		s.want(s.ask("GET", "/live/"+id+"/b/"+file), 404)
 	}
+	s.want(s.ask("GET", "/live/"+id+"/b/7.m4s?epoch=x"), 422)
+	s.want(s.ask("GET", "/live/"+id+"/b/7.m4s?rung=17"), 422)
 	s.want(s.ask("GET", "/live/nowhere/pulse"), 404)
 }
 

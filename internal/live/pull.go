@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"hustings/internal/problem"
 	"hustings/internal/space"
 )
 
@@ -19,6 +18,10 @@ func (l *Live) pulse(rw http.ResponseWriter, r *http.Request) {
 		l.fail(rw, r, err)
 		return
 	}
+	// An edge that has lost the bus says so: a page whose buffer ran dry knows then why.
+	if on, is := l.opts.Programme.(interface{ Lost(space.ID) bool }); is && on.Lost(id) {
+		header.Set("Hustings-Bus", "lost")
+	}
 	pulse, ok := l.opts.Programme.Pulse(id)
 	if !ok && sp.Phase.OnAir() {
 		l.fail(rw, r, space.Errorf(space.TooEarly, "the programme is just about to begin; ask again in a second"))
@@ -31,27 +34,6 @@ func (l *Live) pulse(rw http.ResponseWriter, r *http.Request) {
 	header["Content-Type"] = jsonType
 	header["Cache-Control"] = forASecond
 	_, _ = rw.Write(pulse)
-}
-
-// block answers with one block as a fragment of MP4. It never changes, so any
-// cache on the way may keep it for good.
-func (l *Live) block(rw http.ResponseWriter, r *http.Request) {
-	header := rw.Header()
-	openToAll(header)
-	seq, ok := parseNumber(r.PathValue("file"), ".m4s")
-	if !ok {
-		problem.Refuse(rw, r, http.StatusNotFound, "a block is named by its number: /live/ID/b/0.m4s")
-		return
-	}
-	data, ok := l.opts.Programme.Block(space.ID(r.PathValue("id")), seq)
-	if !ok {
-		problem.Refuse(rw, r, http.StatusNotFound, "this block is not here (any more); the newest minute is, and the whole programme is in the recording")
-		return
-	}
-	header["Content-Type"] = mp4Type
-	header["Cache-Control"] = forEver
-	header["Content-Length"] = []string{strconv.Itoa(len(data))}
-	_, _ = rw.Write(data)
 }
 
 // parseNumber reads the number of a file's name: one spelling for each, since a

@@ -92,8 +92,12 @@ func (w *wiring) startEdgeWeb(ctx context.Context) error {
 		return err
 	}
 	w.tellOfRehearsals(ctx, permits)
+	encoder, err := w.startAAC(ctx)
+	if err != nil {
+		return err
+	}
 	audience, err := live.New(live.Options{
-		Spaces: w.edge, Programme: w.broadcast, Permits: permits,
+		Spaces: w.edge, Programme: w.broadcast, AAC: encoder, Permits: permits,
 		BaseURL: publicURL(w.node.opts), Logger: w.logger("live"),
 	})
 	if err != nil {

@@ -252,8 +252,12 @@ func (w *wiring) startDesk(ctx context.Context) (err error) {
 }
 
 func (w *wiring) startWeb(ctx context.Context) error {
+	encoder, err := w.startAAC(ctx)
+	if err != nil {
+		return err
+	}
 	audience, err := live.New(live.Options{
-		Spaces: w.desk, Programme: w.broadcast, Permits: w.office, BaseURL: publicURL(w.node.opts), Logger: w.logger("live"),
+		Spaces: w.desk, Programme: w.broadcast, AAC: encoder, Permits: w.office, BaseURL: publicURL(w.node.opts), Logger: w.logger("live"),
 	})
 	if err != nil {
 		return err
