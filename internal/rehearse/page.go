@@ -112,9 +112,9 @@ func (r *Result) settings() (rows []row) {
 // plots draws how the rehearsal went.
 func (r *Result) plots() []drawn {
 	c := r.course
-	clock := axis{Write: func(v float64) string { return clockTime(v) }}
-	count := axis{Write: func(v float64) string { return brief(v) }}
-	secs := axis{Write: func(v float64) string { return trim(v) + " s" }}
+	clock := axis{Write: clockTime}
+	count := axis{Least: 1, Write: brief}
+	secs := axis{Write: tickSeconds}
 	rates := axis{Write: func(v float64) string { return trim(v) + " kb/s" }}
 	shares := axis{Most: 1, Write: percent}
 	marks := r.marks()
@@ -171,7 +171,7 @@ func (r *Result) firstSound() plot {
 		c.X, c.Y = nil, nil
 	}
 	return plot{
-		Title: "Time to the first sound", X: axis{Write: func(v float64) string { return trim(v) + " s" }}, Y: axis{Most: 1, Write: percent},
+		Title: "Time to the first sound", X: axis{Write: tickSeconds}, Y: axis{Most: 1, Write: percent},
 		About:  fmt.Sprintf("From setting out, with the page's documents. One half heard sound within %s, 99 in 100 within %s.", short(r.Crowd.FirstSound.P50), short(r.Crowd.FirstSound.P99)),
 		Curves: []curve{c},
 	}
@@ -230,6 +230,14 @@ func (c curve) stepped() curve { c.Steps = true; return c }
 func clockTime(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second)).Round(time.Second)
 	return fmt.Sprintf("%d:%02d", int(d/time.Minute), int(d%time.Minute/time.Second))
+}
+
+// tickSeconds writes seconds beside an axis.
+func tickSeconds(v float64) string {
+	if v > 0 && v < 1 {
+		return trim(v*1000) + " ms"
+	}
+	return trim(v) + " s"
 }
 
 // brief writes 15000 as 15k.

@@ -35,6 +35,7 @@ type mark struct {
 // axis says how far an axis goes, and how its values are written.
 type axis struct {
 	Most  float64 // 0: as far as the curves go
+	Least float64 // step between two ticks; 0: as it comes
 	Write func(float64) string
 }
 
@@ -78,7 +79,7 @@ func (p plot) draw() drawn {
 	if p.Y.Most <= 0 {
 		p.Y.Most = 1
 	}
-	step := niceStep(p.Y.Most, 4)
+	step := max(p.Y.Least, niceStep(p.Y.Most, 4))
 	p.Y.Most = math.Ceil(p.Y.Most/step*0.999) * step
 	d := drawn{Title: p.Title, About: p.About}
 	for v := 0.0; v <= p.Y.Most*1.001; v += step {
