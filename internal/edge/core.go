@@ -61,6 +61,8 @@ type Core struct {
 	log   *slog.Logger
 	ready chan struct{}
 	lists atomic.Pointer[lists] // nil until the edges there are have been heard
+	// settled is how long after the start that is.
+	settled time.Duration
 
 	mu      sync.Mutex // guards members
 	members members
@@ -85,7 +87,7 @@ func NewCore(o CoreOptions) (*Core, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Core{opts: o, log: o.Logger, ready: make(chan struct{})}
+	c := &Core{opts: o, log: o.Logger, ready: make(chan struct{}), settled: settledAfter}
 	if o.Metrics != nil {
 		if err := c.register(o.Metrics); err != nil {
 			return nil, err
@@ -165,7 +167,7 @@ func (c *Core) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-each.C:
-			if now.Sub(began) >= settledAfter {
+			if now.Sub(began) >= c.settled {
 				c.pass(now)
 			}
 		}

@@ -135,10 +135,10 @@ func (e *Edge) Health() error {
 		return foreign
 	}
 	if !e.Connected() {
-		return errors.New("the bus is lost: listeners keep what they have, and hear on when it is back")
+		return space.Errorf(space.Full, "the bus is lost: listeners keep what they have, and hear on when it is back")
 	}
 	if !e.isReadyYet() {
-		return errors.New("the core has not told yet what is on")
+		return space.Errorf(space.Full, "the core has not told yet what is on")
 	}
 	return nil
 }

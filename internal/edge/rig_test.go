@@ -64,6 +64,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.core.settled = 0 // nobody was there before
 	run(t, r.core.Run)
 	receive(t, r.core.Ready())
 	return r

@@ -26,6 +26,7 @@ import (
 type running struct {
 	t     *testing.T
 	at    Addresses
+	data  string // its folder
 	token string
 	stop  func() error // ends the node and returns what Run did
 }
@@ -38,6 +39,7 @@ func startNode(t *testing.T, o Options) *running {
 	if o.Data == "" {
 		o.Data = t.TempDir()
 	}
+	r.data = o.Data
 	o.Listen, o.Ready = "127.0.0.1:0", func(a Addresses) { ready <- a }
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	n, err := New(o)

@@ -207,8 +207,13 @@ func (w *Web) ready(rw http.ResponseWriter, r *http.Request) {
 	if w.Ready != nil {
 		if err := w.Ready(r.Context()); err != nil {
 			w.log.Warn("not ready", "err", err)
+			why := "not ready; the server's log says why"
+			var told *space.Error // what anybody may know
+			if errors.As(err, &told) {
+				why = "not ready: " + told.Detail
+			}
 			rw.Header().Set("Retry-After", "1")
-			problem.WriteText(rw, http.StatusServiceUnavailable, "not ready; the server's log says why")
+			problem.WriteText(rw, http.StatusServiceUnavailable, why)
 			return
 		}
 	}
