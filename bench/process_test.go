@@ -110,14 +110,18 @@ func (p *process) memory() (int64, error) {
 	return sum, nil
 }
 
-// family returns the process and its children: nginx serves in workers.
+// family returns the process and its children, which nginx serves in, and a large
+// crowd is in.
 func (p *process) family() []int {
-	pid := p.cmd.Process.Pid
-	pids := []int{pid}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, child := range strings.Fields(string(children)) {
-		if n, err := strconv.Atoi(child); err == nil {
-			pids = append(pids, n)
+	pids := []int{p.cmd.Process.Pid}
+	// Each of its threads has the children that it started itself.
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[0]))
+	for _, thread := range threads {
+		children, _ := os.ReadFile(thread) // a thread that has just ended has none
+		for _, child := range strings.Fields(string(children)) {
+			if n, err := strconv.Atoi(child); err == nil {
+				pids = append(pids, n)
+			}
 		}
 	}
 	return pids
