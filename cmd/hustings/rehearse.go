@@ -51,7 +51,7 @@ It fails (exit code 1) if somebody never heard sound or heard a gap. Ctrl-C ends
     blocks_compared                that are byte for byte what the log has
     generator_processor            most of this machine's processors that the crowd took (0 to 1)
     generator_limit                why this machine and not the server was the limit; empty if it was not
-    capacity, report               what the server announces now; the report that it signed
+    capacity, report               what the server announces now, 0 if unchanged; the report that it signed
     report_error                   why it signed none`
 }
 
@@ -76,7 +76,7 @@ func (c *rehearseCommand) Run(ctx context.Context, std streams) error {
 		URL: c.URL, Token: c.Token, Workers: c.Workers, Stderr: std.err, Logger: log,
 		Plan:    rehearse.Plan{Shape: shape, Listeners: c.Listeners, Arrive: c.Arrive, Hold: c.Hold},
 		Program: []string{self, "rehearse-worker", "--log-level", c.LogLevel, "--log-format", c.LogFormat},
-		Viewer:  c.viewer(ctx, std, stop),
+		Viewer:  c.viewer(std, stop),
 	})
 	if err != nil {
 		return err
@@ -95,9 +95,9 @@ func (c *rehearseCommand) Run(ctx context.Context, std streams) error {
 }
 
 // viewer draws on a terminal, and writes plain lines where there is none.
-func (c *rehearseCommand) viewer(ctx context.Context, std streams, stop func()) rehearse.Viewer {
+func (c *rehearseCommand) viewer(std streams, stop func()) rehearse.Viewer {
 	if isTerminal(std.out) && isTerminal(std.in) && !c.JSON {
-		return rehearse.NewScreen(ctx, std.in, std.out, stop)
+		return rehearse.NewScreen(std.in, std.out, stop)
 	}
 	return &rehearse.Lines{Out: std.err}
 }

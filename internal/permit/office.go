@@ -288,7 +288,8 @@ func (f *Office) saveRunning() {
 }
 
 // Report ends a rehearsal and signs what came of it: what the crowd says, beside
-// what the servers counted. The capacity is that of this rehearsal from now on.
+// what the servers counted. The capacity is that of this rehearsal from now on,
+// unless it was interrupted: that shows nothing.
 //
 // Errors: NotFound, Invalid for figures that can't be.
 func (f *Office) Report(id space.ID, rehearsal string, crowd space.Crowd) (string, error) {
@@ -315,7 +316,9 @@ func (f *Office) Report(id space.ID, rehearsal string, crowd space.Crowd) (strin
 		return "", fmt.Errorf("permit: sign a report: %w", err)
 	}
 	before, last := f.on, f.last
-	f.on, f.last = nil, r
+	if f.on = nil; !crowd.Interrupted {
+		f.last = r
+	}
 	if err := f.save(); err != nil {
 		f.on, f.last = before, last
 		return "", err

@@ -391,6 +391,25 @@ func TestCapacityIsThatOfTheLastRehearsal(t *testing.T) {
 	}
 }
 
+func TestAnInterruptedRehearsalChangesNoCapacity(t *testing.T) {
+	r := newRig(t)
+	for _, interrupted := range []bool{false, true} {
+		p := r.ask("debate", 100, 60)
+		r.serve("core", p.ID, space.Served{Hearing: 80})
+		crowd := heard(100)
+		if crowd.Interrupted = interrupted; interrupted {
+			crowd.Together = 3
+		}
+		note, err := r.office.Report("debate", p.ID, crowd)
+		if err != nil || strings.Contains(note, "\ncapacity unchanged\n") != interrupted {
+			t.Errorf("%v: %s", err, note)
+		}
+		if c := r.office.Capacity(); c.Listeners != 80 || strings.Contains(c.Report, "crowd-interrupted true") {
+			t.Errorf("interrupted %v: %+v", interrupted, c)
+		}
+	}
+}
+
 func TestCapacityIsStaleOnceSomethingChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*rig)

@@ -54,7 +54,11 @@ func reportText(on *running, r *reported, crowd space.Crowd) string {
 	l.put("permitted", on.Listeners)
 	l.put("began", on.BeganAt)
 	l.put("ended", r.At)
-	l.put("capacity", r.Listeners)
+	if crowd.Interrupted {
+		l.put("capacity", "unchanged")
+	} else {
+		l.put("capacity", r.Listeners)
+	}
 	on.Stand.write(&l)
 	writeCrowd(&l, crowd)
 	writeServed(&l, on.Worst)

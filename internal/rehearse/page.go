@@ -87,7 +87,7 @@ func (r *Result) tiles() []row {
 		{"first sound for 99 in 100", first},
 		{"gaps", number(int64(c.Gaps))},
 	}
-	if r.Note != "" {
+	if r.Note != "" && !c.Interrupted {
 		tiles = append(tiles, row{"announced capacity", number(int64(r.capacity()))})
 	}
 	return tiles

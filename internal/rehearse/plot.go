@@ -80,7 +80,7 @@ func (p plot) draw() drawn {
 		p.Y.Most = 1
 	}
 	step := max(p.Y.Least, niceStep(p.Y.Most, 4))
-	p.Y.Most = math.Ceil(p.Y.Most/step*0.999) * step
+	p.Y.Most = math.Ceil(p.Y.Most/step-1e-6) * step
 	d := drawn{Title: p.Title, About: p.About}
 	for v := 0.0; v <= p.Y.Most*1.001; v += step {
 		d.YTicks = append(d.YTicks, tick{At: percentOf(v, p.Y.Most), Text: p.Y.Write(v)})
@@ -131,7 +131,7 @@ func (c curve) draw(mostX, mostY float64) path {
 			shut()
 			continue
 		}
-		x, y := xs[i]/mostX*plotWidth, plotHeight-ys[i]/mostY*plotHeight
+		x, y := xs[i]/mostX*plotWidth, max(0, plotHeight-ys[i]/mostY*plotHeight)
 		step := fmt.Sprintf("L%.1f %.1f", x, y)
 		switch {
 		case !open:

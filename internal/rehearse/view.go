@@ -1,7 +1,6 @@
 package rehearse
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -67,8 +66,8 @@ type Screen struct {
 
 // NewScreen draws on out and takes keys from in. stop is called when a person at it
 // wants an end: Ctrl-C is a key there, not a signal.
-func NewScreen(ctx context.Context, in io.Reader, out io.Writer, stop func()) *Screen {
-	program := tea.NewProgram(panel{stop: stop, width: 80}, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
+func NewScreen(in io.Reader, out io.Writer, stop func()) *Screen {
+	program := tea.NewProgram(panel{stop: stop, width: 80}, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
 	return &Screen{program: program, over: make(chan struct{})}
 }
 

@@ -136,9 +136,12 @@ func (r *Result) lines() (all [][2]string) {
 	case late != "":
 		put("take care", "the crowd's machine was slow too: %s", late)
 	}
-	if r.ReportErr != nil {
+	switch {
+	case r.ReportErr != nil:
 		put("report", "is not signed: %v", r.ReportErr)
-	} else {
+	case c.Interrupted:
+		put("capacity", "what this deployment announced before stays: an interrupted rehearsal shows nothing")
+	default:
 		put("capacity", "this deployment announces %s listeners from now on", number(int64(r.capacity())))
 	}
 	return all
@@ -156,7 +159,8 @@ func (r *Result) refusals() string {
 	return strings.Join(all, ", ")
 }
 
-// capacity is what the server announces by the signed report.
+// capacity is what the server announces by the signed report; 0 if that changed
+// nothing.
 func (r *Result) capacity() int {
 	n, _ := strconv.Atoi(r.signed("capacity"))
 	return n
