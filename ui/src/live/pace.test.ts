@@ -110,6 +110,32 @@ test.each([1, 5, 10, 20])('deliveries every %d s that come unevenly are given mo
   expect(last(played)).toBeLessThan(depth + 1.5);
 });
 
+/** Late by turns: every second delivery by so much. */
+function byTurns(late: () => number): () => number {
+  let turn = 0;
+  return () => (turn++ % 2 ? late() : 0);
+}
+
+test('little left before deliveries is made more before it is none', () => {
+  let at = BEGIN;
+  const late = byTurns(() => (at < BEGIN + 100 ? 0.4 : 0.6));
+  const played = play({ interval: (now) => ((at = now), 5), depth: () => 5.5, late }, 200, 5.5);
+  expect([played.dry, played.skips]).toEqual([0, 0]);
+  expect(last(played)).toBeGreaterThan(5.6);
+  expect(last(played)).toBeLessThan(6.6);
+});
+
+test('deliveries that are late by turns do not make the speed go up and down', () => {
+  const played = play({ interval: () => 10, depth: () => 10.8, late: byTurns(() => 0.5) }, 300, 10.8);
+  expect(new Set(played.rates)).toEqual(new Set([1]));
+});
+
+test('a depth that falls before deliveries come more often is not followed into a dry buffer', () => {
+  const played = play({ interval: (at) => (at > BEGIN + 160 ? 0.5 : 20), depth: (at) => (at > BEGIN + 60 ? TARGET : 21) }, 900, 21);
+  expect([played.dry, played.skips]).toEqual([0, 0]);
+  expect(last(played)).toBeLessThan(1.5);
+});
+
 test('a depth that rises is followed at 0.97, ahead of what the server counts on, and never runs dry', () => {
   // The server's model of a page: it deepens by 0.025 s a second, and the interval keeps half a second below it.
   const model = (at: number) => Math.min(24, TARGET + 0.025 * (at - BEGIN));

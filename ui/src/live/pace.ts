@@ -26,9 +26,9 @@ const STALL_MOST = 2;
 /** Calm seconds after which one stall is forgiven. */
 const FORGIVE = 60;
 
-/** Seconds that are looked back on: some deliveries, and at least one of the longest interval that the depth allows. */
+/** Seconds that are looked back on: some deliveries, and more than one of the longest interval that the depth allows. */
 const WINDOW = 3;
-const DEPTHS = 1.25;
+const DEPTHS = 2;
 
 /** Deliveries so close together, in seconds, are one. */
 const BURST = 0.1;
