@@ -8,7 +8,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"hustings/internal/broadcast"
-	"hustings/internal/programme"
 )
 
 // playerPage plays the Ogg stream as a page without JavaScript would, and the MP4
@@ -44,21 +43,25 @@ function ended(name) {
 </script>`
 
 // TestChromiumPlaysBothStreams: a browser that joins in the middle plays on from
-// there to the end, in an audio element and by Media Source Extensions.
+// there to the end, in an audio element and by Media Source Extensions, while it is
+// moved from stereo down the ladder and up again.
 func TestChromiumPlaysBothStreams(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs Chromium")
 	}
-	packets := tone(t)
+	packets := newLadder(t)
 	f := startTCP(t, broadcast.Options{})
 	const joined, last = 40, 49
 	say := func(seq uint64) {
 		b := block(seq)
-		for r := range b.Rungs {
-			b.Rungs[r] = packets[seq*programme.PacketsPerBlock:][:programme.PacketsPerBlock]
-		}
+		packets.fill(b)
 		b.Final = seq == last
 		f.say(b)
+		if seq >= joined {
+			f.SetRung([]int{1, 2, 0}[(seq-joined)/3%3]) // the sound goes on through all of them
+			sent := f.figure("deliveries_total") + 2
+			until(t, "both have the block at this rung", func() bool { return f.figure("deliveries_total") >= sent })
+		}
 	}
 	for seq := range uint64(joined) {
 		say(seq)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +23,13 @@ import (
 // tone returns Opus packets of a tone, as an encoder of another make writes them.
 func tone(t *testing.T) [][]byte {
 	t.Helper()
+	return encoded(t, 1, "48k")
+}
+
+func encoded(t *testing.T, channels int, rate string) [][]byte {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "tone.opus")
-	tool(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=30:sample_rate=48000", "-c:a", "libopus", "-b:a", "48k", file)
+	tool(t, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=30:sample_rate=48000", "-ac", strconv.Itoa(channels), "-c:a", "libopus", "-b:a", rate, file)
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +47,28 @@ func tone(t *testing.T) [][]byte {
 		t.Fatalf("%d packets of a tone", len(packets))
 	}
 	return packets
+}
+
+// ladder is a tone in all rungs, the top one stereo.
+type ladder [programme.Rungs][][]byte
+
+func newLadder(t *testing.T) (l ladder) {
+	for i, rate := range []string{"96k", "24k", "16k"} {
+		channels := 1
+		if i == 0 {
+			channels = 2
+		}
+		l[i] = encoded(t, channels, rate)
+	}
+	return l
+}
+
+// fill gives a block its sound.
+func (l *ladder) fill(b *programme.Block) {
+	b.Stereo = true
+	for r := range b.Rungs {
+		b.Rungs[r] = l[r][b.Seq*programme.PacketsPerBlock:][:programme.PacketsPerBlock]
+	}
 }
 
 // tool runs a tool and returns all that it printed.
@@ -93,6 +121,7 @@ type play struct {
 	name   string
 	hole   int64 // samples before block 45, where a new epoch begins
 	format broadcast.Format
+	rungs  bool // it is moved down the ladder and up again
 }
 
 // TestOtherPlayersAgree: ffmpeg plays both streams, joined in the middle, without
@@ -101,15 +130,24 @@ func TestOtherPlayersAgree(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs ffmpeg and opusinfo")
 	}
-	packets := tone(t)
+	var packets ladder // one in all rungs, or a stereo one
+	mono, stereo := tone(t), newLadder(t)
 	const hole = 100 * programme.PacketSamples
 	for _, p := range []play{
-		{"ogg", 0, broadcast.Ogg},
-		{"mp4", 0, broadcast.MP4},
-		{"ogg over a hole", hole, broadcast.Ogg},
-		{"mp4 over a hole", hole, broadcast.MP4},
+		{"ogg", 0, broadcast.Ogg, false},
+		{"mp4", 0, broadcast.MP4, false},
+		{"ogg over a hole", hole, broadcast.Ogg, false},
+		{"mp4 over a hole", hole, broadcast.MP4, false},
+		{"ogg over changes of rung", 0, broadcast.Ogg, true},
+		{"mp4 over changes of rung", 0, broadcast.MP4, true},
 	} {
 		t.Run(p.name, func(t *testing.T) {
+			for r := range packets {
+				packets[r] = mono
+			}
+			if p.rungs {
+				packets = stereo
+			}
 			capture, said := p.run(t, packets)
 			if said = withoutTheEnd(said); said != "" {
 				t.Errorf("ffmpeg says of the stream:\n%s", said)
@@ -131,7 +169,7 @@ func TestOtherPlayersAgree(t *testing.T) {
 
 // run broadcasts the programme to ffmpeg and to a capture. It returns the file of
 // the capture and what ffmpeg said.
-func (p play) run(t *testing.T, packets [][]byte) (capture, said string) {
+func (p play) run(t *testing.T, packets ladder) (capture, said string) {
 	t.Helper()
 	f := startTCP(t, broadcast.Options{})
 	say := func(seq uint64) {
@@ -139,11 +177,15 @@ func (p play) run(t *testing.T, packets [][]byte) (capture, said string) {
 		if seq >= 45 && p.hole > 0 {
 			b.Epoch, b.Start = 2, b.Start+p.hole
 		}
-		for r := range b.Rungs {
-			b.Rungs[r] = packets[seq*programme.PacketsPerBlock:][:programme.PacketsPerBlock]
-		}
+		packets.fill(b)
+		b.Stereo = p.rungs
 		b.Final = seq == 49
 		f.say(b)
+		if p.rungs && seq >= 40 {
+			f.SetRung([]int{0, 1, 2, 2, 1, 0}[(seq-40)%6])
+			sent := f.figure("deliveries_total") + 2
+			until(t, "both have the block at this rung", func() bool { return f.figure("deliveries_total") >= sent || b.Final })
+		}
 	}
 	for seq := range uint64(40) {
 		say(seq)
