@@ -39,6 +39,9 @@ type serveCommand struct {
 	MaxEgress   float64       `name:"max-egress" env:"HUSTINGS_MAX_EGRESS" group:"Pace" placeholder:"MBPS" help:"What this server's network takes, in megabits a second; as it fills, rates go down. Default: not known."`
 	OpenDepth   time.Duration `name:"open-depth" env:"HUSTINGS_OPEN_DEPTH" group:"Pace" placeholder:"TIME" help:"Sound that listeners have in hand at the start of a space that was announced: 6s to 12s for a crowd that comes in one minute. It comes down when it turns out not to be needed. Default: none beyond --backlog."`
 
+	RehearsalMax  int           `name:"rehearsal-max" env:"HUSTINGS_REHEARSAL_MAX" default:"2000000" group:"Rehearsals" placeholder:"N" help:"Most simulated listeners that are let in at the owner's word. Default: ${default}."`
+	RehearsalTime time.Duration `name:"rehearsal-time" env:"HUSTINGS_REHEARSAL_TIME" default:"1h" group:"Rehearsals" placeholder:"TIME" help:"Longest time that they are let in for. Default: ${default}."`
+
 	Backlog    time.Duration `env:"HUSTINGS_BACKLOG" default:"3s" placeholder:"TIME" help:"Sound that a listener gets at once, so that it starts at once: more is safer, less is closer to the stage. Default: ${default}."`
 	OwnerToken string        `name:"owner-token" env:"HUSTINGS_OWNER_TOKEN" placeholder:"TOKEN" help:"The owner's API token; rather by its variable, since others on this machine can see flags. Default: made on the first start and kept in DIR/owner.token."`
 
@@ -68,7 +71,8 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		WebRTCUDP: c.WebRTCUDP, PublicIPs: c.PublicIPs,
 		Database: c.Database, Recordings: c.Recordings, NATS: c.NATS, NATSCredentials: c.NATSCreds,
 		BusListen: c.BusListen, EdgeSecret: c.EdgeSecret, Join: c.Join, CoreKey: c.CoreKey, Weight: c.Weight,
-		Pace:       node.Pace{Interval: c.PinInterval, Rung: c.PinRung, MaxDepth: c.MaxDepth, Egress: c.MaxEgress, OpenDepth: c.OpenDepth},
+		Pace:         node.Pace{Interval: c.PinInterval, Rung: c.PinRung, MaxDepth: c.MaxDepth, Egress: c.MaxEgress, OpenDepth: c.OpenDepth},
+		RehearsalMax: c.RehearsalMax, RehearsalTime: c.RehearsalTime,
 		OwnerToken: c.OwnerToken, Backlog: c.Backlog, Version: version, Logger: log,
 		Ready: func(at node.Addresses) { c.ready(std, at) },
 	})

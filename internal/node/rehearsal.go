@@ -20,7 +20,8 @@ func (w *wiring) startRehearsals(ctx context.Context) (err error) {
 	nodes := permit.NewNodes(w.bus, nil, w.logger("permit"))
 	w.office, err = permit.New(permit.Options{
 		Signer: w.keys.log, Keep: permit.File(w.dir.file("rehearsal.json")), Nodes: nodes, Measure: w.served,
-		Version: w.node.opts.Version, Settings: w.settings, Machine: machine(), Edges: w.edgeURLs, Logger: w.logger("permit"),
+		Version: w.node.opts.Version, Settings: w.settings, Machine: machine(), Edges: w.edgeURLs,
+		MaxListeners: w.node.opts.RehearsalMax, MaxTime: w.node.opts.RehearsalTime, Logger: w.logger("permit"),
 	})
 	if err != nil {
 		return err

@@ -49,6 +49,9 @@ type Options struct {
 
 	Pace Pace // what listeners are sent, and when
 
+	RehearsalMax  int           // listeners of a rehearsal, at most; 0: 2,000,000
+	RehearsalTime time.Duration // for which it is permitted, at most; 0: 1 h
+
 	OwnerToken string        // the owner's API token; "" is the one kept in Data
 	Backlog    time.Duration // audio that a joiner gets at once; 0 is 3 s
 	Version    string        // of this program, as it tells those who ask
@@ -146,6 +149,9 @@ func (o Options) check() error {
 		if err := check(); err != nil {
 			return err
 		}
+	}
+	if o.RehearsalMax < 0 || o.RehearsalTime < 0 {
+		return errors.New("--rehearsal-max and --rehearsal-time can't be negative")
 	}
 	if o.Backlog < 0 || o.Backlog > time.Minute {
 		return fmt.Errorf("--backlog %v: use 0s to 1m (3s is plenty)", o.Backlog)
