@@ -68,6 +68,51 @@ func TestASlowTCPListenerSkips(t *testing.T) {
 	}
 }
 
+// One who is connected and acknowledges nothing any more, as when its network went
+// away without a word, is not counted for long, and not closed so soon either.
+func TestWhoAcknowledgesNothingIsNotCounted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes T + 5 s")
+	}
+	f := startTCP(t, broadcast.Options{})
+	f.talk(0, 6)
+	l := listenTCP(t)
+	deafHere, deaf := dial(t, l)
+	defer deaf.Close()
+	if err := deaf.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	here, there := dial(t, l)
+	all := listen(there)
+	for _, conn := range []net.Conn{deafHere, here} {
+		f.join(broadcast.Listener{Format: broadcast.MP4, Conn: conn})
+	}
+	go func() { // it reads for a while, and then no more
+		for began := time.Now(); time.Since(began) < 4*time.Second; {
+			_, _ = deaf.Read(make([]byte, 4<<10))
+		}
+	}()
+	seq := uint64(6)
+	say := func(blocks int) { // as much as a better rung would be
+		for range blocks {
+			f.say(block(seq))
+			seq++
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	until(t, "both are counted", func() bool { say(1); return f.Tally(town).Now == 2 })
+	began := time.Now()
+	until(t, "the deaf one is not", func() bool { say(8); return f.Tally(town).Now == 1 })
+	t.Logf("after %v", time.Since(began))
+	if got := f.figure("listeners"); got != 2 {
+		t.Errorf("%d are connected, want both", got)
+	}
+	f.say(final(block(seq)))
+	if h := parseMP4(t, within(t, all, "the end")); h.blocks[len(h.blocks)-1] != seq {
+		t.Errorf("the other one heard up to %d of %d", h.blocks[len(h.blocks)-1], seq)
+	}
+}
+
 // Behind TLS the end is told in good order too: else a client would have to take
 // it for an attack that cut the stream.
 func TestATLSListenerHearsTheEnd(t *testing.T) {
@@ -138,7 +183,9 @@ func TestManyComeAndGo(t *testing.T) {
 		})
 		f.say(block(uint64(i) + 3))
 	}
-	until(t, "those who stay are counted", func() bool { return f.Tally(town).Total >= stay })
+	if !testing.Short() { // acknowledgements are looked at every few seconds
+		until(t, "those who stay are counted", func() bool { return f.Tally(town).Total >= stay })
+	}
 	f.say(final(block(listeners + 3)))
 	crowd.Wait()
 	until(t, "all are gone", func() bool { return done.Load() == listeners })
