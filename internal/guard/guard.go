@@ -142,7 +142,9 @@ func (g *Guard) Observe(next http.Handler) http.Handler {
 				g.mend(a, r, fault)
 			}
 			g.requests.WithLabelValues(a.route, strconv.Itoa(a.code())).Inc()
-			g.log.Debug("request", "method", r.Method, "route", a.route, "status", a.code(), "bytes", a.bytes, "took", time.Since(began))
+			if g.log.Enabled(r.Context(), slog.LevelDebug) { // else a crowd's requests would make what nobody reads
+				g.log.Debug("request", "method", r.Method, "route", a.route, "status", a.code(), "bytes", a.bytes, "took", time.Since(began))
+			}
 			if fault != nil && a.begun {
 				panic(http.ErrAbortHandler) // what was begun can't be finished: cut it
 			}

@@ -130,6 +130,7 @@ func (f *fakeProgramme) Block(_ space.ID, seq uint64) ([]byte, bool) {
 func (f *fakeProgramme) Pulse(space.ID) ([]byte, bool) {
 	return []byte(`{"phase":"live"}`), f.Ready("")
 }
+
 // Nothing is kept: the room live has tests of its own.
 func (f *fakeProgramme) Window(space.ID) (broadcast.Window, bool) { return broadcast.Window{}, false }
 func (f *fakeProgramme) Fragment(space.ID, uint32, uint64, programme.Rung) ([]byte, bool) {
@@ -137,7 +138,7 @@ func (f *fakeProgramme) Fragment(space.ID, uint32, uint64, programme.Rung) ([]by
 }
 func (f *fakeProgramme) Init(space.ID, programme.Rung) ([]byte, bool) { return nil, false }
 func (f *fakeProgramme) Count(space.ID, string, bool)                 {}
-func (f *fakeProgramme) Tally(space.ID) space.Tally { return space.Tally{Now: 3, Peak: 5, Total: 9} }
+func (f *fakeProgramme) Tally(space.ID) space.Tally                   { return space.Tally{Now: 3, Peak: 5, Total: 9} }
 
 func (f *fakeProgramme) set(ready bool, refuse error) {
 	f.mu.Lock()
