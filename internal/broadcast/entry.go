@@ -68,6 +68,7 @@ type state struct {
 	epoch uint32 // of the block before
 	seq   uint64 // of the next block
 	pulse []byte // whole, or empty
+	apart bool   // it is not what the entry before led to
 }
 
 // newEntry makes the entry of a block that comes after a state. If the pulse can't be
@@ -75,7 +76,7 @@ type state struct {
 func newEntry(number uint64, before state, b *programme.Block) (*entry, error) {
 	e := &entry{number: number, came: time.Now(), block: b, before: before.pulse}
 	sameEpoch := before.known && before.epoch == b.Epoch
-	e.whole = !sameEpoch || before.seq != b.Seq
+	e.whole = !sameEpoch || before.seq != b.Seq || before.apart
 	e.after = e.before
 	if unchanged := len(b.Pulse) == 0 || string(b.Pulse) == "{}"; unchanged {
 		return e, nil

@@ -64,17 +64,18 @@ func (f *feed) put(b *programme.Block) (took bool, err error) {
 	if v.final || before != nil && !follows(before.block, b) {
 		return false, nil
 	}
-	e, err := newEntry(v.edge, f.state(before), b)
+	e, err := newEntry(v.edge, f.state(before, b), b)
 	f.slots[e.number%uint64(len(f.slots))].Store(e)
 	f.change(func(v *view) { v.edge, v.final = v.edge+1, b.Final })
 	return true, err
 }
 
-// state returns what goes before the next block: what the newest entry led to, or
-// what the intake was told.
-func (f *feed) state(newest *entry) state {
-	if newest == nil {
-		return f.intake.start
+// state returns what goes before a block: what the intake was told of it, or what the
+// newest entry led to.
+func (f *feed) state(newest *entry, b *programme.Block) state {
+	if told := f.intake.start; newest == nil || told.known && told.epoch == b.Epoch && told.seq == b.Seq {
+		told.apart = newest != nil
+		return told
 	}
 	return state{known: true, epoch: newest.block.Epoch, seq: newest.block.Seq + 1, pulse: newest.after}
 }

@@ -1,6 +1,7 @@
 package broadcast
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -26,7 +27,7 @@ type intake struct {
 	held    []*programme.Block // in order; they came while others are fetched
 	mending bool               // a goroutine fetches, and it alone puts
 
-	start state // what is known of the log before the feed's first block; set before that is put
+	start state // what is known of the log before a block, if it was asked for; set before that is put
 }
 
 // take takes a block in: at once, if nothing is missing before it.
@@ -63,8 +64,13 @@ func (b *Broadcast) missing(f *feed, block *programme.Block) bool {
 	if newest == nil {
 		return block.Seq > 0
 	}
-	return block.Epoch >= newest.block.Epoch && block.Seq > newest.block.Seq+1
+	return block.Epoch >= newest.block.Epoch && block.Seq > newest.block.Seq+1 ||
+		block.Epoch > newest.block.Epoch && !beginsEpoch(block)
 }
+
+// beginsEpoch reports whether a block is the first of its epoch: its pulse is whole
+// then, and says in which phase the space is.
+func beginsEpoch(block *programme.Block) bool { return bytes.Contains(block.Pulse, []byte(`"phase"`)) }
 
 // mendLater starts the goroutine that fetches, if the Broadcast runs. It is called
 // with the intake's mu held.
@@ -158,22 +164,26 @@ func (b *Broadcast) release(f *feed) {
 	}
 }
 
-// before returns the blocks that are missing before one, or what can be had of them.
-// To a feed that only begins it also says the state before the first of them.
+// before returns the blocks that are missing before one, or what can be had of them. If
+// the first of all these goes on from a state that the feed does not know, it asks for
+// that too.
 func (b *Broadcast) before(ctx context.Context, f *feed, next *programme.Block) []*programme.Block {
 	ctx, cancel := context.WithTimeout(ctx, mendWithin)
 	defer cancel()
 	newest := f.newest()
+	from := next.Seq - min(next.Seq, f.limits.deepest)
 	if newest != nil {
-		return b.fetch(ctx, f, newest.block.Seq+1, next.Seq)
+		from = newest.block.Seq + 1
 	}
-	blocks := b.fetch(ctx, f, next.Seq-min(next.Seq, f.limits.deepest), next.Seq)
+	blocks := b.fetch(ctx, f, from, next.Seq)
 	first := next
 	if len(blocks) > 0 {
 		first = blocks[0]
 	}
-	if s, ok := b.snapshot(ctx, f.id, first.Seq); ok {
-		f.intake.start = state{known: true, epoch: s.Epoch, seq: s.Seq, pulse: s.Pulse}
+	if newest == nil || newest.block.Epoch < first.Epoch && !beginsEpoch(first) {
+		if s, ok := b.snapshot(ctx, f.id, first.Seq); ok {
+			f.intake.start = state{known: true, epoch: s.Epoch, seq: s.Seq, pulse: s.Pulse}
+		}
 	}
 	return blocks
 }

@@ -183,6 +183,35 @@ func TestABeginningInTheMiddleHasABacklogAndTheWholePulse(t *testing.T) {
 	})
 }
 
+// A node may miss the beginning of an epoch, whose pulse is whole, and hear only what
+// changed after it.
+func TestAnEpochThatIsHeardFromItsMiddleHasTheWholePulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		archive := &log{}
+		f := start(t, broadcast.Options{Fetch: archive.fetch, Snapshot: archive.snapshot})
+		f.live(0, 5)
+		conn, _ := f.attach(broadcast.MP4, "")
+		all := listen(conn)
+		synctest.Wait()
+		fresh := said(3, 7) // the stage goes on from what was durable
+		for _, b := range fresh {
+			b.Epoch = 2
+		}
+		fresh[0].Pulse = []byte(`{"phase":"live","title":"A town hall","seq":3}`)
+		archive.add(fresh...)
+		f.say(fresh[2]) // 3 and 4 did not come through
+		f.say(fresh[3])
+		synctest.Wait()
+		if got, _ := f.Pulse(town); !equalJSON(t, string(got), `{"phase":"live","title":"A town hall","seq":6}`) {
+			t.Errorf("the pulse is %s", got)
+		}
+		f.stop()
+		if h := parseMP4(t, <-all); !slices.Equal(h.blocks, run(0, 7)) || !equalJSON(t, h.pulse, `{"phase":"live","title":"A town hall","seq":6}`) {
+			t.Errorf("heard %v and %s", h.blocks, h.pulse)
+		}
+	})
+}
+
 func TestWithoutAnArchiveABeginningInTheMiddleIsLateButGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		archive := &log{fails: errors.New("nobody answers")}
