@@ -37,6 +37,8 @@ var floors = map[string]int{
 	"internal/broadcast": 3,
 	"internal/archive":   3,
 	"internal/aac":       3,
+	"internal/reach":     3,
+	"internal/hearing":   3,
 
 	"internal/programme": 2,
 	"internal/mix":       2,
@@ -49,6 +51,7 @@ var floors = map[string]int{
 	"internal/tape":      2,
 	"internal/problem":   2,
 
+	"internal/wire":  1,
 	"internal/space": 1,
 	"internal/reel":  1,
 	"internal/tally": 1,
@@ -79,7 +82,7 @@ var walls = map[string][]string{
 	"github.com/nats-io":       {"internal/bus"},
 	"gocloud.dev":              {"internal/blob"},
 	"github.com/hraban/opus":   {"internal/opus"},
-	"net/http":                 {"internal/web", "internal/live", "internal/problem", "internal/client", "internal/node", "internal/pages", "internal/guard"},
+	"net/http":                 {"internal/web", "internal/live", "internal/problem", "internal/client", "internal/reach", "internal/node", "internal/pages", "internal/guard"},
 	"golang.org/x/sys/unix":    {"internal/delivery", "internal/crowd", "internal/node"},
 	"github.com/charmbracelet": {"internal/rehearse"},
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"hustings/internal/opus"
+	"hustings/internal/reach"
 )
 
 // HearOptions say which stage is heard, and by whom. URL and Sound are required.
@@ -42,12 +43,12 @@ func Hear(ctx context.Context, o HearOptions) error {
 		return errors.New("a token is required: the stage is heard with an invite only; everyone else listens to the programme")
 	}
 	log := loggerOr(o.Logger)
-	var wait backoff
+	var wait reach.Backoff
 	for connected := false; ; {
 		s, err := hearOnce(ctx, link, o)
 		if err == nil {
 			connected = true
-			wait.reset()
+			wait.Reset()
 			select {
 			case <-s.lost:
 				log.Warn("the connection to the stage is lost; connecting again", "space", link.Space)
@@ -58,10 +59,10 @@ func Hear(ctx context.Context, o HearOptions) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil && (!connected || !temporary(err)) {
+		if err != nil && (!connected || !reach.Temporary(err)) {
 			return err
 		}
-		if wait.wait(ctx, err) != nil {
+		if wait.Wait(ctx, err) != nil {
 			return nil
 		}
 	}
@@ -69,7 +70,7 @@ func Hear(ctx context.Context, o HearOptions) error {
 
 // hearOnce makes one connection.
 func hearOnce(ctx context.Context, link Link, o HearOptions) (*session, error) {
-	s, err := newSession(link, o.Token, httpOr(o.HTTP))
+	s, err := newSession(link, o.Token, reach.Client(o.HTTP))
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func hearOnce(ctx context.Context, link Link, o HearOptions) (*session, error) {
 			d.packet(packet, time.Now())
 		}
 	})
-	if err := s.join(ctx, link.api("/whep")); err != nil {
+	if err := s.join(ctx, link.API("/whep")); err != nil {
 		return nil, err
 	}
 	if o.Connected != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hustings/internal/fmp4"
+	"hustings/internal/reach"
 	"hustings/internal/space"
 )
 
@@ -68,8 +69,8 @@ func Listen(ctx context.Context, o ListenOptions) (Report, error) {
 		return Report{}, err
 	}
 	l := &listening{
-		link: link, http: httpOr(o.HTTP), log: loggerOr(o.Logger), length: o.For,
-		heard: newHeard(time.Now()), zero: time.Now(), token: rand.Text(), at: link.Server, edges: NewEdges(link.Server),
+		link: link, http: reach.Client(o.HTTP), log: loggerOr(o.Logger), length: o.For,
+		heard: newHeard(time.Now()), zero: time.Now(), token: rand.Text(), at: link.Server, edges: reach.NewEdges(link.Server),
 	}
 	if o.Out != nil {
 		l.out = newRecorder(o.Out)
@@ -102,8 +103,8 @@ type listening struct {
 	zero     time.Time // of now
 	lookedUp bool
 	keys     []string // verifier keys of the server; nil before they were needed
-	edges    Edges
-	failures Failures
+	edges    reach.Edges
+	failures reach.Failures
 	at       string // the edge of the newest connection; before the first, the server
 	begun    bool   // there was a first
 }
@@ -132,7 +133,7 @@ func (l *listening) run(ctx context.Context) error {
 
 // connections makes one connection after another until there is a reason to stop.
 func (l *listening) connections(ctx context.Context) error {
-	var wait backoff
+	var wait reach.Backoff
 	for {
 		before := l.heard.blocks
 		err := l.connection(ctx)
@@ -140,7 +141,7 @@ func (l *listening) connections(ctx context.Context) error {
 			return err
 		}
 		if l.heard.blocks > before {
-			wait.reset()
+			wait.Reset()
 		}
 		moving := l.fail(ctx, err)
 		switch {
@@ -148,13 +149,13 @@ func (l *listening) connections(ctx context.Context) error {
 			l.log.Info("the doors are not open yet; waiting", "space", l.link.Space)
 		case l.heard.blocks == 0 && !moving:
 			return err // the first attempt must succeed, wherever it is
-		case !moving && !temporary(err):
+		case !moving && !reach.Temporary(err):
 			return err
 		default:
 			l.log.Warn("the connection broke; connecting again", "space", l.link.Space, "at", l.at, "reason", err)
 			l.heard.reconnects++
 		}
-		if !moving && wait.wait(ctx, err) != nil {
+		if !moving && wait.Wait(ctx, err) != nil {
 			return nil
 		}
 	}
@@ -272,7 +273,7 @@ func (l *listening) takeEdges(ctx context.Context) {
 		return
 	}
 	if l.keys == nil && *signed != "" {
-		keys, err := fetchKeys(ctx, l.http, l.link)
+		keys, err := reach.Keys(ctx, l.http, l.link)
 		if err != nil {
 			l.log.Warn("the server's keys can't be had, so its list of edges is left for later", "reason", err)
 			return
@@ -338,7 +339,7 @@ func (l *listening) lookUp(ctx context.Context) error {
 	if l.lookedUp && !l.heard.opened.IsZero() {
 		return nil
 	}
-	about, ahead, err := lookUp(ctx, l.http, l.link)
+	about, err := reach.LookUp(ctx, l.http, l.link)
 	if err != nil {
 		if l.heard.blocks > 0 {
 			return nil // the sound may be had elsewhere
@@ -346,7 +347,7 @@ func (l *listening) lookUp(ctx context.Context) error {
 		return err
 	}
 	if about.OpenedAt != nil {
-		l.heard.opened = about.OpenedAt.Add(-ahead)
+		l.heard.opened = about.OpenedAt.Add(-about.Ahead)
 	}
 	if !l.lookedUp || about.Edges != "" {
 		l.heard.edges = &about.Edges
@@ -363,11 +364,11 @@ func (l *listening) ask(ctx context.Context) (*http.Response, error) {
 	}
 	resp, err := l.http.Do(req)
 	if err != nil {
-		return nil, unreachable(l.at, err)
+		return nil, reach.Unreachable(l.at, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		return nil, problem(resp)
+		return nil, reach.Problem(resp)
 	}
 	return resp, nil
 }

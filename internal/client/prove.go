@@ -11,7 +11,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"hustings/internal/fmp4"
+	"hustings/internal/hearing"
 	"hustings/internal/programme"
+	"hustings/internal/reach"
 )
 
 // ErrNotAsSigned says that something was heard that is not what the server signed:
@@ -20,25 +22,6 @@ var ErrNotAsSigned = errors.New("what was heard is not what was signed")
 
 // proveEach is how many blocks are proven at a time: ten seconds of programme.
 const proveEach = 20
-
-// Heard is what is kept of a block until it is proven.
-type Heard struct {
-	Seq   uint64
-	Start int64     // in samples
-	Rung  tlog.Hash // programme.HashPackets of what was heard
-}
-
-// Verdict is what the signed log says of a block.
-type Verdict uint8
-
-// Verdicts.
-const (
-	Waiting Verdict = iota // nothing yet: no checkpoint covers it, or the server did not answer
-	Proven                 // it is in the log as it was heard
-	Refuted                // the log has other sound there
-	// Lost was heard before a crash took it from the disk; its number was given out again.
-	Lost
-)
 
 // Prover proves blocks: that the hash of the packets heard is in the leaf, and the
 // leaf under a checkpoint that the server's key has signed. It is for one goroutine.
@@ -50,13 +33,13 @@ type Prover struct {
 
 // NewProver returns a Prover that asks the link's server; nil is http.DefaultClient.
 func NewProver(link Link, client *http.Client) *Prover {
-	return &Prover{link: link, http: httpOr(client)}
+	return &Prover{link: link, http: reach.Client(client)}
 }
 
 // prover proves what one listener heard, as it is heard.
 type prover struct {
 	*Prover
-	pending []Heard
+	pending []hearing.Heard
 	proven  int
 	failure error // why the newest attempt did not prove everything
 }
@@ -66,12 +49,7 @@ func newProver(link Link, client *http.Client) *prover {
 }
 
 func (p *prover) add(f *fmp4.Fragment) {
-	p.pending = append(p.pending, HeardBlock(f))
-}
-
-// HeardBlock returns what is to be kept of a block that came as a fragment.
-func HeardBlock(f *fmp4.Fragment) Heard {
-	return Heard{Seq: uint64(f.Sequence - 1), Start: int64(f.Time), Rung: programme.HashPackets(f.Packets)}
+	p.pending = append(p.pending, hearing.HeardBlock(f))
 }
 
 // some proves what can be proven, once enough has come together.
@@ -118,14 +96,14 @@ const proveMost = 120
 // can't prove holds up nothing else. It returns the last reason why some are left.
 func (p *prover) prove(ctx context.Context) error {
 	verdicts, err := p.Judge(ctx, p.pending)
-	var left []Heard
+	var left []hearing.Heard
 	for i, b := range p.pending {
 		switch verdicts[i] {
-		case Proven:
+		case hearing.Proven:
 			p.proven++
-		case Waiting:
+		case hearing.Waiting:
 			left = append(left, b)
-		case Refuted:
+		case hearing.Refuted:
 			// A listener may be moved to another rung at any block, so the sound of any
 			// of them may have been heard: this is the sound of none.
 			return fmt.Errorf("%w: block %d has other sound in the log", ErrNotAsSigned, b.Seq)
@@ -139,13 +117,13 @@ func (p *prover) prove(ctx context.Context) error {
 // error is the last reason why some are left waiting.
 //
 // Errors: ErrNotAsSigned, if what the server gives as proof is none.
-func (p *Prover) Judge(ctx context.Context, blocks []Heard) (verdicts []Verdict, failure error) {
-	verdicts = make([]Verdict, len(blocks))
+func (p *Prover) Judge(ctx context.Context, blocks []hearing.Heard) (verdicts []hearing.Verdict, failure error) {
+	verdicts = make([]hearing.Verdict, len(blocks))
 	if len(blocks) == 0 {
 		return verdicts, nil
 	}
 	if p.keys == nil {
-		if p.keys, failure = fetchKeys(ctx, p.http, p.link); failure != nil {
+		if p.keys, failure = reach.Keys(ctx, p.http, p.link); failure != nil {
 			return verdicts, failure
 		}
 	}
@@ -164,7 +142,7 @@ func (p *Prover) Judge(ctx context.Context, blocks []Heard) (verdicts []Verdict,
 
 // inRow returns how many of the blocks follow each other, up to proveMost numbers.
 // Those after the last checkpoint are a row of their own: they may be signed later.
-func inRow(blocks []Heard) int {
+func inRow(blocks []hearing.Heard) int {
 	n := 1
 	for n < len(blocks) && blocks[n].Seq-blocks[n-1].Seq <= 1 && blocks[n].Seq-blocks[0].Seq < proveMost {
 		n++
@@ -180,10 +158,10 @@ func inRow(blocks []Heard) int {
 }
 
 // judgeRow judges blocks that follow each other.
-func (p *Prover) judgeRow(ctx context.Context, blocks []Heard, verdicts []Verdict) error {
+func (p *Prover) judgeRow(ctx context.Context, blocks []hearing.Heard, verdicts []hearing.Verdict) error {
 	var answer wireProof
 	from, to := blocks[0].Seq, blocks[len(blocks)-1].Seq+1
-	if err := getJSON(ctx, p.http, p.link.Server, p.link.api(fmt.Sprintf("/proof?from=%d&to=%d", from, to)), &answer); err != nil {
+	if err := reach.GetJSON(ctx, p.http, p.link.Server, p.link.API(fmt.Sprintf("/proof?from=%d&to=%d", from, to)), &answer); err != nil {
 		return err
 	}
 	proof, err := answer.parse()
@@ -209,14 +187,14 @@ func (p *Prover) judgeRow(ctx context.Context, blocks []Heard, verdicts []Verdic
 }
 
 // compare holds a block against its leaf.
-func (p *Prover) compare(b Heard, leaf programme.Leaf) Verdict {
+func (p *Prover) compare(b hearing.Heard, leaf programme.Leaf) hearing.Verdict {
 	switch {
 	case leaf.Epoch > 0 && leaf.Start > b.Start:
-		return Lost
+		return hearing.Lost
 	case leaf.Space == p.link.Space && leaf.Start == b.Start && slices.Contains(leaf.Rungs[:], b.Rung):
-		return Proven
+		return hearing.Proven
 	}
-	return Refuted
+	return hearing.Refuted
 }
 
 // wireProof is programme.Proof as it comes over the wire, its leaves as the text

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"hustings/internal/opus"
+	"hustings/internal/reach"
 	"hustings/internal/space"
 )
 
@@ -76,8 +77,8 @@ func Publish(ctx context.Context, o PublishOptions) (Published, error) {
 		return Published{}, errors.New("a token is required: the one at the end of the invite's link, or give the whole link")
 	}
 	p := &publisher{
-		link: link, token: o.Token, endpoint: link.api("/whip"),
-		http: httpOr(o.HTTP), log: loggerOr(o.Logger),
+		link: link, token: o.Token, endpoint: link.API("/whip"),
+		http: reach.Client(o.HTTP), log: loggerOr(o.Logger),
 		source: o.Source, begin: o.Begin, connected: o.Connected,
 	}
 	return p.run(ctx)
@@ -173,7 +174,7 @@ func (p *publisher) ended(ctx context.Context, s *session) error {
 	var sp struct {
 		Phase space.Phase `json:"phase"`
 	}
-	if err := getJSON(ctx, p.http, p.link.Server, p.link.api(""), &sp); err != nil {
+	if err := reach.GetJSON(ctx, p.http, p.link.Server, p.link.API(""), &sp); err != nil {
 		return nil // it is going down after all
 	}
 	if sp.Phase.Over() {
@@ -185,7 +186,7 @@ func (p *publisher) ended(ctx context.Context, s *session) error {
 // rejoin connects again after a connection was lost.
 func (p *publisher) rejoin(ctx context.Context) (*session, error) {
 	p.log.Warn("the connection to the stage is lost; connecting again", "space", p.link.Space)
-	var wait backoff
+	var wait reach.Backoff
 	for {
 		s, err := p.join(ctx)
 		if err == nil {
@@ -194,11 +195,11 @@ func (p *publisher) rejoin(ctx context.Context) (*session, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !temporary(err) {
+		if !reach.Temporary(err) {
 			return nil, fmt.Errorf("the connection was lost and cannot be made again: %w", err)
 		}
 		p.log.Info("no connection to the stage yet", "space", p.link.Space, "reason", err)
-		if err := wait.wait(ctx, err); err != nil {
+		if err := wait.Wait(ctx, err); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"hustings/internal/reach"
 	"hustings/internal/space"
 )
 
@@ -99,7 +100,7 @@ func (o Owner) ReportRehearsal(ctx context.Context, id string, crowd space.Crowd
 	var published struct {
 		Keys []string `json:"keys"`
 	}
-	err = getJSON(ctx, httpOr(o.HTTP), o.Link.Server, o.Link.Server+"/.well-known/hustings-keys.json", &published)
+	err = reach.GetJSON(ctx, reach.Client(o.HTTP), o.Link.Server, o.Link.Server+"/.well-known/hustings-keys.json", &published)
 	if err != nil {
 		return "", fmt.Errorf("the report can't be checked without the server's key: %w", err)
 	}
@@ -138,7 +139,7 @@ func (o Owner) call(ctx context.Context, method, path string, body, answer any) 
 		}
 		sent = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, o.Link.api(path), sent)
+	req, err := http.NewRequestWithContext(ctx, method, o.Link.API(path), sent)
 	if err != nil {
 		return err
 	}
@@ -148,18 +149,18 @@ func (o Owner) call(ctx context.Context, method, path string, body, answer any) 
 	if o.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+o.Token)
 	}
-	resp, err := httpOr(o.HTTP).Do(req)
+	resp, err := reach.Client(o.HTTP).Do(req)
 	if err != nil {
-		return unreachable(o.Link.Server, err)
+		return reach.Unreachable(o.Link.Server, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
-		return problem(resp)
+		return reach.Problem(resp)
 	}
 	if answer == nil {
 		return nil
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxJSON)).Decode(answer); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, reach.MaxJSON)).Decode(answer); err != nil {
 		return fmt.Errorf("%s: %w (its answer is not understood)", o.Link.Server, ErrNoHustings)
 	}
 	return nil

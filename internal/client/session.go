@@ -14,6 +14,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v4"
+
+	"hustings/internal/reach"
 )
 
 const (
@@ -68,7 +70,7 @@ func newSession(link Link, token string, client *http.Client) (*session, error) 
 	var settings webrtc.SettingEngine
 	settings.SetICETimeouts(lostAfter, failedAfter, checkEvery)
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	settings.SetIncludeLoopbackCandidate(link.loopback())
+	settings.SetIncludeLoopbackCandidate(link.Loopback())
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(&media), webrtc.WithInterceptorRegistry(&interceptors), webrtc.WithSettingEngine(settings))
 	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
@@ -140,11 +142,11 @@ func (s *session) post(ctx context.Context, endpoint, offer string) (string, err
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return "", unreachable(req.URL.Scheme+"://"+req.URL.Host, err)
+		return "", reach.Unreachable(req.URL.Scheme+"://"+req.URL.Host, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated {
-		return "", problem(resp)
+		return "", reach.Problem(resp)
 	}
 	resource, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
 	if err != nil || resp.Header.Get("Location") == "" {

@@ -4,18 +4,21 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
+	"hustings/internal/hearing"
+	"hustings/internal/wire"
 )
 
 // visit is what a listener needs until its stream is answered. Visits are lent.
 type visit struct {
-	head head
+	head wire.Head
 	step int    // of the documents; behind the last, the stream
 	doc  []byte // the space's JSON as far as it came
 }
 
-// about is the step at which the space's JSON comes.
-const about = 1
+const (
+	about     = 1       // the step at which the space's JSON comes
+	mostAbout = 1 << 20 // bytes of it
+)
 
 // visits lends them.
 type visits struct {
@@ -53,8 +56,8 @@ func (c *Crowd) data(i int32, now time.Duration, b []byte) (speak bool) {
 	l.came = now
 	turn := l.turn
 	for len(b) > 0 && l.turn == turn {
-		if l.framing.mode == inHead {
-			taken, done, err := l.visit.head.take(b)
+		if l.framing.InHead() {
+			taken, done, err := l.visit.head.Take(b)
 			b = b[taken:]
 			if err != nil {
 				c.fail(i, now, misread)
@@ -68,7 +71,7 @@ func (c *Crowd) data(i int32, now time.Duration, b []byte) (speak bool) {
 				return false
 			}
 		} else {
-			body, rest, err := l.framing.take(b)
+			body, rest, err := l.framing.Take(b)
 			if err != nil {
 				c.fail(i, now, misread)
 				return false
@@ -78,7 +81,7 @@ func (c *Crowd) data(i int32, now time.Duration, b []byte) (speak bool) {
 				return false
 			}
 		}
-		if l.framing.mode == complete {
+		if l.framing.Complete() {
 			break
 		}
 	}
@@ -88,7 +91,7 @@ func (c *Crowd) data(i int32, now time.Duration, b []byte) (speak bool) {
 	if l.stage == joined {
 		c.settle(i, now)
 	}
-	return l.framing.mode == complete && c.over(i, now)
+	return l.framing.Complete() && c.over(i, now)
 }
 
 // body takes a piece of what was asked for. It is false if that ended the connection.
@@ -98,7 +101,7 @@ func (c *Crowd) body(i int32, now time.Duration, b []byte) bool {
 	case len(b) == 0:
 	case l.stage == joined:
 		return c.stream(i, now, b)
-	case l.visit.step == about && len(l.visit.doc)+len(b) <= maxBox:
+	case l.visit.step == about && len(l.visit.doc)+len(b) <= mostAbout:
 		l.visit.doc = append(l.visit.doc, b...)
 	}
 	return true
@@ -113,7 +116,7 @@ func (c *Crowd) stream(i int32, now time.Duration, b []byte) bool {
 	}
 	c.play(i, now)
 	c.ear.i, c.ear.now = i, now
-	if err := l.boxes.feed(b, &c.pool, &c.ear); err != nil {
+	if err := l.boxes.Feed(b, &c.pool, &c.ear); err != nil {
 		c.log.Debug("a stream is not understood", "err", err)
 		c.fail(i, now, misread)
 		return false
@@ -125,20 +128,20 @@ func (c *Crowd) stream(i int32, now time.Duration, b []byte) bool {
 func (c *Crowd) answered(i int32, now time.Duration) {
 	l := &c.listeners[i]
 	h := &l.visit.head
-	l.framing.begin(h)
+	l.framing.Begin(h)
 	switch asksStream := l.visit.step >= len(c.documents); {
-	case h.status == 200 && asksStream:
+	case h.Status == 200 && asksStream:
 		c.to(i, joined)
 		c.visits.takeBack(l.visit)
 		l.visit, l.redirs = nil, 0
 		if l.flags.first(hadJoined) {
 			c.figures.EverJoined++
 		}
-	case h.status == 200:
-	case h.redirect() && asksStream:
-		c.redirected(i, now, h.location)
+	case h.Status == 200:
+	case h.Redirect() && asksStream:
+		c.redirected(i, now, h.Location)
 	default:
-		c.refuse(i, now, h.status, h.retry)
+		c.refuse(i, now, h.Status, h.Retry)
 	}
 }
 
@@ -192,9 +195,9 @@ func (c *Crowd) over(i int32, now time.Duration) (speak bool) {
 		c.ended(i, now)
 		return false
 	}
-	last := l.visit.head.close
+	last := l.visit.head.Close
 	if l.visit.step == about {
-		c.sites.about(l.visit.doc)
+		c.sites.read(l.visit.doc)
 	}
 	if l.visit.step++; l.visit.step == len(c.documents) {
 		c.figures.Documents.Record(now - l.since)
@@ -206,8 +209,8 @@ func (c *Crowd) over(i int32, now time.Duration) (speak bool) {
 		c.dial(i, now)
 		return false
 	}
-	l.framing = framing{}
-	l.visit.head.begin()
+	l.framing = wire.Framing{}
+	l.visit.head.Begin()
 	return true
 }
 
@@ -218,8 +221,8 @@ func (c *Crowd) closed(i int32, now time.Duration, why reason) {
 	switch {
 	case l.stage == joined && why == cut:
 		c.ended(i, now)
-	case l.stage == asking && why == cut && l.framing.mode == untilClose:
-		l.visit.head.close = true
+	case l.stage == asking && why == cut && l.framing.UntilClose():
+		l.visit.head.Close = true
 		c.over(i, now)
 	default:
 		c.fail(i, now, why)
@@ -242,37 +245,37 @@ type ear struct {
 	now   time.Duration
 }
 
-func (e *ear) init(box []byte) error { return e.crowd.events.init(box) }
+func (e *ear) Init(box []byte) error { return e.crowd.events.Init(box) }
 
-// event takes what rides beside the sound.
-func (e *ear) event(box []byte) error {
+// Event takes what rides beside the sound.
+func (e *ear) Event(box []byte) error {
 	c := e.crowd
-	m, fresh, err := c.events.look(box)
+	m, fresh, err := c.events.Look(box)
 	if err != nil {
 		return err
 	}
 	l := &c.listeners[e.i]
-	if m.depth > 0 {
-		l.depth = m.depth
-		c.figures.Depth = max(m.depth.Seconds(), 0)
+	if m.Depth > 0 {
+		l.depth = m.Depth
+		c.figures.Depth = max(m.Depth.Seconds(), 0)
 	}
-	switch m.phase {
-	case phaseOver:
+	switch m.Phase {
+	case hearing.PhaseOver:
 		l.flags |= toldOver
-	case phaseOn:
+	case hearing.PhaseOn:
 		l.flags &^= toldOver
 	}
-	if fresh && m.edges != nil {
-		c.sites.learn(*m.edges)
+	if fresh && m.Edges != nil {
+		c.sites.learn(*m.Edges)
 	}
 	return nil
 }
 
-// fragment takes a block: is it the one that is due?
-func (e *ear) fragment(f fragment) error {
+// Fragment takes a block: is it the one that is due?
+func (e *ear) Fragment(f wire.Fragment) error {
 	c := e.crowd
 	l := &c.listeners[e.i]
-	from, to := int64(f.time), int64(f.time)+int64(f.packets)*packetSamples
+	from, to := int64(f.Time), int64(f.Time)+int64(f.Packets)*packetSamples
 	if from < l.here {
 		c.figures.Repeated++
 		return nil
@@ -282,16 +285,19 @@ func (e *ear) fragment(f fragment) error {
 		return nil // the backlog after a reconnect begins with what was heard before
 	}
 	if l.end > 0 && from > l.end {
-		e.missing(from-l.end, int64(int32(f.seq-l.seq))-1)
+		e.missing(from-l.end, int64(int32(f.Seq-l.seq))-1)
 	}
-	l.seq, l.end = f.seq, to
+	l.seq, l.end = f.Seq, to
 	c.figures.Blocks++
-	c.ledger.heard(f, l.boxes.whole, e.now, &c.figures)
-	l.playback.add(e.now, duration(to-from))
+	c.ledger.Heard(f, l.boxes.Whole, e.now, &c.figures)
+	l.playback.Add(e.now, duration(to-from))
 	return nil
 }
 
-const packetSamples = 960
+const (
+	packetSamples = 960
+	blockSamples  = 25 * packetSamples
+)
 
 // missing counts what lies between two blocks: those that were lost on the way, and
 // what was never spoken.
@@ -301,14 +307,9 @@ func (e *ear) missing(samples, blocks int64) {
 	lost := min(samples, max(0, blocks)*blockSamples)
 	if lost > 0 {
 		c.figures.LostBlocks += blocks
-		c.figures.Gaps.add(float64(lost)/blockRate, flags.first(hadGap))
+		c.figures.Gaps.Add(float64(lost)/blockRate, flags.first(hadGap))
 	}
 	if hole := samples - lost; hole > 0 {
-		c.figures.Holes.add(float64(hole)/blockRate, flags.first(hadHole))
+		c.figures.Holes.Add(float64(hole)/blockRate, flags.first(hadHole))
 	}
 }
-
-const blockSamples = blockRate / 2
-
-// hashOf is the hash by which the same bytes are known again.
-func hashOf(b []byte) uint64 { return xxhash.Sum64(b) }

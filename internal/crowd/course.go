@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"hustings/internal/client"
+	"hustings/internal/hearing"
 )
 
 // carrier carries bytes between listeners and servers. Its methods are called under
@@ -63,14 +64,14 @@ func (c *Crowd) arrivals(now time.Duration) {
 		if due > now {
 			break
 		}
-		c.meter.behind = max(c.meter.behind, now-due)
+		c.meter.Overdue(now - due)
 		c.arrive(i, now)
 	}
 }
 
 // each second, the meter and whoever wants the figures are served.
 func (c *Crowd) second(now time.Duration) {
-	c.meter.second(now, c.figures.Bytes)
+	c.meter.Second(now, c.figures.Bytes)
 	if c.opts.OnTick != nil {
 		c.opts.OnTick(c.snapshot(now))
 	}
@@ -88,19 +89,19 @@ func (c *Crowd) snapshot(now time.Duration) Figures {
 	f.Failed = nil
 	for why, n := range c.failed {
 		if n > 0 {
-			f.Failed = sum(f.Failed, map[string]int64{reasonNames[why]: n})
+			f.Failed = hearing.Sum(f.Failed, map[string]int64{reasonNames[why]: n})
 		}
 	}
-	f.Unproven += c.ledger.unsettled()
+	f.Unproven += c.ledger.Unsettled()
 	f.Edges = nil
 	for _, s := range c.sites.list {
 		if s.joined > 0 {
-			f.Edges = sum(f.Edges, map[string]int64{s.url: s.joined})
+			f.Edges = hearing.Sum(f.Edges, map[string]int64{s.url: s.joined})
 		}
 	}
-	f.Documents, f.FirstByte, f.FirstSound = f.Documents.clone(), f.FirstByte.clone(), f.FirstSound.clone()
-	f.BytesPerSecond = c.meter.rate
-	f.Generator = c.meter.generator()
+	f.Documents, f.FirstByte, f.FirstSound = f.Documents.Clone(), f.FirstByte.Clone(), f.FirstSound.Clone()
+	f.BytesPerSecond = c.meter.Rate()
+	f.Generator = c.meter.Generator(cpuSeconds())
 	f.Generator.Memory = c.memory()
 	return f
 }
@@ -108,48 +109,7 @@ func (c *Crowd) snapshot(now time.Duration) Figures {
 // memory is what is held for listeners: themselves, and what is lent to them.
 func (c *Crowd) memory() int64 {
 	const each = int(unsafe.Sizeof(listener{})) + int(unsafe.Sizeof(int32(0)))
-	return int64(len(c.listeners)*each + c.visits.all*int(unsafe.Sizeof(visit{})) + c.pool.all*int(unsafe.Sizeof(part{})+512))
-}
-
-// meter measures the crowd's own process.
-type meter struct {
-	from   time.Duration // of this second
-	worked time.Duration // in it
-	late   time.Duration // the worst of it
-	behind time.Duration
-	bytes  int64
-
-	rate float64
-	g    Generator
-}
-
-func (m *meter) begin(now time.Duration) { m.from = now }
-
-// round takes note of a round of the loop: how long it worked, and how much later it
-// began than it was meant to. What comes meanwhile waits for the sum.
-func (m *meter) round(worked, late time.Duration) {
-	m.worked += worked
-	m.late = max(m.late, worked+late)
-}
-
-// second closes a second.
-func (m *meter) second(now time.Duration, bytes int64) {
-	length := (now - m.from).Seconds()
-	if length <= 0 {
-		return
-	}
-	m.rate = float64(bytes-m.bytes) / length
-	m.g.Late, m.g.Busy, m.g.Behind = m.late.Seconds(), min(m.worked.Seconds()/length, 1), m.behind.Seconds()
-	m.g.WorstLate, m.g.MostBusy = max(m.g.WorstLate, m.g.Late), max(m.g.MostBusy, m.g.Busy)
-	m.g.WorstBehind = max(m.g.WorstBehind, m.g.Behind)
-	m.from, m.worked, m.late, m.behind, m.bytes = now, 0, 0, 0, bytes
-}
-
-func (m *meter) generator() Generator {
-	g := m.g
-	g.CPU, g.Processes = cpuSeconds(), 1
-	g.WorstLate, g.WorstBehind = max(g.WorstLate, m.late.Seconds()), max(g.WorstBehind, m.behind.Seconds())
-	return g
+	return int64(len(c.listeners)*each + c.visits.all*int(unsafe.Sizeof(visit{})) + c.pool.Memory())
 }
 
 // Blocks are proven as often as checkpoints come.
@@ -166,7 +126,7 @@ func (c *Crowd) prove(ctx context.Context, prover *client.Prover) {
 		case <-each.C:
 			c.proveSome(ctx, prover)
 			c.mu.Lock()
-			c.ledger.forget(c.time()-keepForms, &c.figures)
+			c.ledger.Forget(c.time(), &c.figures)
 			c.mu.Unlock()
 		}
 	}
@@ -175,7 +135,7 @@ func (c *Crowd) prove(ctx context.Context, prover *client.Prover) {
 // proveSome proves what can be proven now, and returns how many blocks are left.
 func (c *Crowd) proveSome(ctx context.Context, prover *client.Prover) (left int) {
 	c.mu.Lock()
-	keys, blocks := c.ledger.waiting()
+	keys, blocks := c.ledger.Waiting()
 	c.mu.Unlock()
 	verdicts, err := prover.Judge(ctx, blocks)
 	if err != nil {
@@ -183,9 +143,9 @@ func (c *Crowd) proveSome(ctx context.Context, prover *client.Prover) (left int)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ledger.judge(keys, verdicts, &c.figures)
+	c.ledger.Judge(keys, verdicts, &c.figures)
 	for _, v := range verdicts {
-		if v == client.Waiting {
+		if v == hearing.Waiting {
 			left++
 		}
 	}
@@ -213,5 +173,5 @@ func (c *Crowd) proveRest(ctx context.Context, prover *client.Prover, patient bo
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ledger.forget(c.time()+2*keepForms, &c.figures)
+	c.ledger.Close(&c.figures)
 }

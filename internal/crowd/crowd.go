@@ -39,6 +39,21 @@ import (
 	"time"
 
 	"hustings/internal/client"
+	"hustings/internal/hearing"
+	"hustings/internal/reach"
+	"hustings/internal/wire"
+)
+
+// What is counted is said in the words of hearing.
+type (
+	// Figures say how a crowd fares.
+	Figures = hearing.Figures
+	// Gaps count something that a listener misses.
+	Gaps = hearing.Gaps
+	// Generator says how the crowd's own process fared.
+	Generator = hearing.Generator
+	// Times are how long something took.
+	Times = hearing.Times
 )
 
 // Opens says which documents a listener loads before it listens.
@@ -94,8 +109,8 @@ type Options struct {
 type Crowd struct {
 	opts   Options
 	log    *slog.Logger
-	link   client.Link
-	http   *client.HTTP
+	link   reach.Link
+	http   *reach.HTTP
 	prefix string        // of the listeners' tokens
 	order  []int32       // listeners by their arrival
 	last   time.Duration // arrival of the last of them
@@ -110,15 +125,15 @@ type Crowd struct {
 	dry       int64
 	figures   Figures // what is counted
 	failed    [reasons]int64
-	page      client.Page
+	page      reach.Page
 	documents [][]byte // requests for what a page needs, the same for all
 	sites     sites
-	ledger    ledger
-	events    events
+	ledger    hearing.Ledger
+	events    hearing.Events
 	wheel     wheel
-	pool      pool
+	pool      wire.Pool
 	visits    visits
-	meter     meter
+	meter     hearing.Meter
 	ear       ear
 	came      int // of order have set out
 	share     int // of the listeners that is to be looked at next
@@ -128,7 +143,7 @@ type Crowd struct {
 //
 // Errors say what to do, also when a process can't hold so many connections.
 func New(o Options) (*Crowd, error) {
-	link, err := client.ParseLink(o.URL)
+	link, err := reach.ParseLink(o.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +167,7 @@ func New(o Options) (*Crowd, error) {
 	if len(o.Sources) == 0 {
 		o.Sources = sourcesFor(link.Server)
 	}
-	c := &Crowd{opts: o, log: o.Logger, link: link, http: client.NewHTTP(o.TLS), prefix: rand.Text()[:16]}
+	c := &Crowd{opts: o, log: o.Logger, link: link, http: reach.NewHTTP(o.TLS), prefix: rand.Text()[:16]}
 	c.arrange()
 	return c, nil
 }
@@ -170,14 +185,14 @@ func (c *Crowd) arrange() {
 		if c.opts.Slow != nil {
 			l.slow = int32(max(0, c.opts.Slow(i, n)))
 		}
-		l.boxes.whole = i%c.opts.Proofs == 0
+		l.boxes.Whole = i%c.opts.Proofs == 0
 		c.last = max(c.last, l.due)
 		c.order[i] = int32(i)
 	}
 	slices.SortStableFunc(c.order, func(a, b int32) int { return cmp.Compare(c.listeners[a].due, c.listeners[b].due) })
 	c.now[away] = int64(n)
 	c.zero = time.Now()
-	c.ledger, c.events = newLedger(), newEvents()
+	c.ledger, c.events = hearing.NewLedger(), hearing.NewEvents()
 	c.ear.crowd = c
 }
 
@@ -209,7 +224,7 @@ func sourcesFor(server string) []netip.Addr {
 // listeners is in the figures.
 func (c *Crowd) Run(ctx context.Context) error {
 	defer c.http.CloseIdleConnections()
-	page, err := client.Document(ctx, c.link, client.DocumentOptions{
+	page, err := reach.Document(ctx, c.link, reach.DocumentOptions{
 		HTTP: c.http, Assets: c.opts.Opens != OpensNothing, Bare: c.opts.Opens == OpensNothing,
 	})
 	if err != nil {
@@ -244,12 +259,11 @@ func (c *Crowd) Run(ctx context.Context) error {
 }
 
 // open sets the scene for the first listener.
-func (c *Crowd) open(ctx context.Context, page client.Page, helpers *sync.WaitGroup, carry func(*Crowd, bool) (carrier, error)) (err error) {
+func (c *Crowd) open(ctx context.Context, page reach.Page, helpers *sync.WaitGroup, carry func(*Crowd, bool) (carrier, error)) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.page = page
 	c.zero = time.Now()
-	c.meter.begin(0)
 	c.sites = newSites(ctx, c, helpers)
 	c.sites.edges = page.Edges
 	c.sites.known(page.Link.Server)
@@ -314,5 +328,5 @@ func (c *Crowd) each(who func(i int) bool, do func(i int32, now time.Duration)) 
 func (c *Crowd) Pulse() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.events.pulse
+	return c.events.Pulse
 }

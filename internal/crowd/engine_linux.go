@@ -98,7 +98,7 @@ func (e *engine) run(ctx context.Context) error {
 			nextSecond = now + time.Second
 		}
 		worked := c.time() - begun
-		c.meter.round(worked, slept)
+		c.meter.Round(worked, slept)
 		c.mu.Unlock()
 		if over {
 			return nil

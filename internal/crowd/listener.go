@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"time"
 
-	"hustings/internal/client"
+	"hustings/internal/hearing"
+	"hustings/internal/reach"
+	"hustings/internal/wire"
 )
 
 // stage is where a listener stands.
@@ -59,9 +61,9 @@ type listener struct {
 	site   uint16 // where it listens, or asks
 	redirs uint8
 
-	framing framing // of the answer that comes
-	boxes   boxes   // of the stream
-	visit   *visit  // until the stream was answered
+	framing wire.Framing // of the answer that comes
+	boxes   wire.Boxes   // of the stream
+	visit   *visit       // until the stream was answered
 
 	seq  uint32 // of the newest block that was heard
 	end  int64  // of that block, in samples; 0 before the first
@@ -72,8 +74,8 @@ type listener struct {
 	asked    time.Duration // when it asked for the stream
 	came     time.Duration // when anything came, or was begun
 	depth    time.Duration // that it was told; 0 is none
-	failures client.Failures
-	playback playback
+	failures reach.Failures
+	playback hearing.Playback
 }
 
 type flags uint16
@@ -174,10 +176,10 @@ func (c *Crowd) pick(i int32, now time.Duration) {
 
 func (c *Crowd) dial(i int32, now time.Duration) {
 	l := &c.listeners[i]
-	l.came, l.framing, l.here = now, framing{}, 0
-	l.boxes.drop(&c.pool)
-	l.boxes.tracked = false
-	l.visit.head.begin()
+	l.came, l.framing, l.here = now, wire.Framing{}, 0
+	l.boxes.Drop(&c.pool)
+	l.boxes.Begin()
+	l.visit.head.Begin()
 	l.turn++
 	c.to(i, dialing)
 	switch s := &c.sites.list[l.site]; {
@@ -271,19 +273,9 @@ func (c *Crowd) again(i int32, now, asked time.Duration) {
 	if moving {
 		asked = 0
 	} else {
-		asked = max(backoff(tries), asked+time.Duration(rand.Float64()/4*float64(asked)))
+		asked = max(reach.Pause(int(tries)), asked+time.Duration(rand.Float64()/4*float64(asked)))
 	}
 	c.later(i, now+asked)
-}
-
-// backoff is how long the page waits, as in ui/src/live/player.ts.
-func backoff(tries uint8) time.Duration {
-	most := 2 * time.Second
-	if tries >= 14 {
-		most = 15 * time.Second
-	}
-	ceiling := min(most, 500*time.Millisecond<<min(tries, 10))
-	return ceiling/2 + time.Duration(rand.Int64N(int64(ceiling/2)+1))
 }
 
 // hang ends a listener's connection, if it has one.
@@ -291,7 +283,7 @@ func (c *Crowd) hang(i int32) {
 	l := &c.listeners[i]
 	c.carrier.hangup(i)
 	l.turn++
-	l.boxes.drop(&c.pool)
+	l.boxes.Drop(&c.pool)
 }
 
 // fail ends a connection that was no good.
@@ -319,13 +311,13 @@ func (c *Crowd) part(i int32, now time.Duration) {
 	l := &c.listeners[i]
 	c.hang(i)
 	c.play(i, now)
-	if l.playback.state == playing {
+	if l.playback.State == hearing.Playing {
 		c.hearing--
 	}
-	if l.playback.state == dried {
-		c.resumed(i, l.playback.end(now))
+	if l.playback.State == hearing.Dried {
+		c.resumed(i, l.playback.End(now))
 	}
-	l.playback.state = ending
+	l.playback.State = hearing.Ending
 	if l.visit != nil {
 		c.visits.takeBack(l.visit)
 		l.visit = nil
@@ -335,7 +327,7 @@ func (c *Crowd) part(i int32, now time.Duration) {
 
 // play brings a listener's playback up to now.
 func (c *Crowd) play(i int32, now time.Duration) {
-	if c.listeners[i].playback.advance(now) {
+	if c.listeners[i].playback.Advance(now) {
 		c.hearing--
 		c.dry++
 	}
@@ -344,7 +336,7 @@ func (c *Crowd) play(i int32, now time.Duration) {
 // resumed counts a time of silence that is over.
 func (c *Crowd) resumed(i int32, lasted time.Duration) {
 	c.dry--
-	c.figures.Dries.add(lasted.Seconds(), c.listeners[i].flags.first(hadDry))
+	c.figures.Dries.Add(lasted.Seconds(), c.listeners[i].flags.first(hadDry))
 }
 
 // settle decides how a listener's playback goes on after something came.
@@ -352,12 +344,12 @@ func (c *Crowd) settle(i int32, now time.Duration) {
 	l := &c.listeners[i]
 	depth := l.depth
 	if depth == 0 {
-		depth = calmDepth
+		depth = hearing.CalmDepth
 	}
 	if l.flags&toldOver != 0 { // what is there will do
 		depth = 0
 	}
-	begun, dry := l.playback.settle(now, depth)
+	begun, dry := l.playback.Settle(now, depth)
 	if begun || dry > 0 {
 		c.hearing++
 	}
@@ -396,12 +388,12 @@ func (c *Crowd) watch(i int32, now time.Duration) {
 	l := &c.listeners[i]
 	site := &c.sites.list[l.site]
 	switch quietFor, p := now-l.came, &l.playback; {
-	case quietFor > deadAfter+p.target(max(l.depth, calmDepth)) && site.line != client.LineLost:
+	case quietFor > deadAfter+p.Target(max(l.depth, hearing.CalmDepth)) && site.line != reach.LineLost:
 		c.fail(i, now, quiet)
-	case p.state == silent || p.ahead > nearlyDry || quietFor < silentFor || l.flags&toldOver != 0:
+	case p.State == hearing.Silent || p.Ahead > nearlyDry || quietFor < silentFor || l.flags&toldOver != 0:
 	case !c.sites.asked(l.site, now):
-	case site.line == client.LineDead,
-		p.state == dried && now-p.since > linePatience && site.line == client.LineFine && c.sites.edges.Others(site.url, &l.failures, now):
+	case site.line == reach.LineDead,
+		p.State == hearing.Dried && now-p.Since > linePatience && site.line == reach.LineFine && c.sites.edges.Others(site.url, &l.failures, now):
 		c.fail(i, now, dryHere)
 	}
 	if l.slow > 0 && l.stage == joined {

@@ -59,7 +59,7 @@ func (p *plain) run(ctx context.Context) error {
 			nextSecond = now + time.Second
 		}
 		worked := c.time() - now
-		c.meter.round(worked, max(0, time.Since(meant)-worked-tick))
+		c.meter.Round(worked, max(0, time.Since(meant)-worked-tick))
 		c.mu.Unlock()
 		if over {
 			cancel()

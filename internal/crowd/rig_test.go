@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"hustings/internal/client"
 	"hustings/internal/fmp4"
+	"hustings/internal/hearing"
 	"hustings/internal/programme"
+	"hustings/internal/reach"
 )
 
 // rig is a crowd whose network and time are the test's.
@@ -40,7 +41,7 @@ func (r *rig) hangup(i int32) {
 const origin = "http://127.0.0.1:1"
 
 // newRig begins a crowd of bare listeners, without anything but the stream.
-func newRig(t *testing.T, o Options, edges client.Edges) *rig {
+func newRig(t *testing.T, o Options, edges reach.Edges) *rig {
 	t.Helper()
 	o.URL, o.Logger = origin+"/s/talk", slog.New(slog.NewTextHandler(t.Output(), nil))
 	c, err := New(o)
@@ -50,11 +51,11 @@ func newRig(t *testing.T, o Options, edges client.Edges) *rig {
 	r := &rig{t: t, c: c, open: map[int32]bool{}, asked: map[int32][]byte{}}
 	var helpers sync.WaitGroup
 	t.Cleanup(helpers.Wait)
-	link, err := client.ParseLink(o.URL)
+	link, err := reach.ParseLink(o.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := client.Page{Link: link, Edges: edges}
+	page := reach.Page{Link: link, Edges: edges}
 	if err := c.open(t.Context(), page, &helpers, func(*Crowd, bool) (carrier, error) { return r, nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -104,12 +105,16 @@ func blockOf(n int) []byte {
 }
 
 func pulse(n int, text string) []byte {
-	return fmp4.AppendEvent(nil, fmp4.Event{Scheme: pulseScheme, Value: "state", Time: uint64(n) * blockSamples, Data: []byte(text)})
+	return fmp4.AppendEvent(nil, fmp4.Event{Scheme: hearing.PulseScheme, Value: "state", Time: uint64(n) * blockSamples, Data: []byte(text)})
 }
 
 func pace(depth string) []byte {
-	return fmp4.AppendEvent(nil, fmp4.Event{Scheme: paceScheme, Value: "depth", Data: []byte(`{"depth":` + depth + `}`)})
+	return fmp4.AppendEvent(nil, fmp4.Event{Scheme: hearing.PaceScheme, Value: "depth", Data: []byte(`{"depth":` + depth + `}`)})
 }
+
+const block = 500 * time.Millisecond
+
+var track = fmp4.Track{Channels: 1, PreSkip: 312, PacketSamples: packetSamples}
 
 const okHead = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: audio/mp4\r\n\r\n"
 
@@ -119,7 +124,7 @@ func begin(parts ...[]byte) []byte {
 }
 
 // bareRig is a rig of n bare listeners who have connected.
-func bareRig(t *testing.T, n int, edges client.Edges) (*rig, []int32) {
+func bareRig(t *testing.T, n int, edges reach.Edges) (*rig, []int32) {
 	t.Helper()
 	r := newRig(t, Options{Listeners: n, Opens: OpensNothing}, edges)
 	r.pass(2 * tick)
@@ -130,7 +135,7 @@ func bareRig(t *testing.T, n int, edges client.Edges) (*rig, []int32) {
 	return r, who
 }
 
-func ownEdges() client.Edges { return client.NewEdges(origin) }
+func ownEdges() reach.Edges { return reach.NewEdges(origin) }
 
 func TestWhoHearsEverythingIsCounted(t *testing.T) {
 	r, who := bareRig(t, 50, ownEdges())
@@ -322,7 +327,7 @@ func TestAPageThatIsRefusedIsOpenedAgain(t *testing.T) {
 }
 
 // signedEdges are two edges beside the origin, which is not to serve.
-func signedEdges(t *testing.T) (client.Edges, string, string) {
+func signedEdges(t *testing.T) (reach.Edges, string, string) {
 	t.Helper()
 	signer, _, err := programme.NewSigner("talk.example")
 	if err != nil {

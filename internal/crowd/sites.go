@@ -1,6 +1,7 @@
 package crowd
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/netip"
@@ -9,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"hustings/internal/client"
+	"hustings/internal/reach"
 )
 
 // sites are the servers of a space, numbered from 0, which is the one of the page.
@@ -21,9 +22,10 @@ type sites struct {
 	helpers *sync.WaitGroup
 	list    []site
 	byURL   map[string]uint16
-	edges   client.Edges
-	note    string          // the signed list that was opened last
-	pages   map[uint64]bool // hashes of space documents that were read
+	edges   reach.Edges
+	note    string // the signed list that was opened last
+	// document is the space's JSON as it was read last.
+	document []byte
 }
 
 // site is a server.
@@ -38,7 +40,7 @@ type site struct {
 	turn      int // of the addresses
 
 	joined  int64 // listeners there now
-	line    client.Line
+	line    reach.Line
 	told    time.Duration // when it told its line; 0 is never
 	askedAt time.Duration // when it was asked last
 }
@@ -58,7 +60,7 @@ const mostSites = 4096
 const toldFor = 2 * time.Second
 
 func newSites(ctx context.Context, c *Crowd, helpers *sync.WaitGroup) sites {
-	return sites{crowd: c, ctx: ctx, helpers: helpers, byURL: make(map[string]uint16), pages: make(map[uint64]bool)}
+	return sites{crowd: c, ctx: ctx, helpers: helpers, byURL: make(map[string]uint16)}
 }
 
 // known returns the number of a server. A new one is looked up meanwhile.
@@ -138,18 +140,15 @@ func (s *site) address() netip.AddrPort {
 	return s.addresses[s.turn%len(s.addresses)]
 }
 
-// about takes in a space's JSON, which is the same for all who load it in a second.
-func (s *sites) about(document []byte) {
-	hash := hashOf(document)
-	if s.pages[hash] {
+// read takes in a space's JSON, which is nearly always the same as that of the
+// listener before.
+func (s *sites) read(document []byte) {
+	if bytes.Equal(document, s.document) {
 		return
 	}
-	if len(s.pages) >= mostKnown {
-		clear(s.pages)
-	}
-	s.pages[hash] = true
-	if signed, ok := client.EdgesIn(document); ok {
-		s.learn(signed)
+	s.document = append(s.document[:0], document...)
+	if about, err := reach.ParseAbout(document); err == nil {
+		s.learn(about.Edges)
 	}
 }
 
@@ -181,7 +180,7 @@ func (s *sites) asked(i uint16, now time.Duration) bool {
 	site.askedAt = now
 	address := site.url
 	s.helpers.Go(func() {
-		line := client.AskLine(s.ctx, s.crowd.http, address, s.crowd.link.Space)
+		line := reach.AskLine(s.ctx, s.crowd.http, address, s.crowd.link.Space)
 		s.crowd.mu.Lock()
 		defer s.crowd.mu.Unlock()
 		s.list[i].line, s.list[i].told = line, max(s.crowd.time(), 1)

@@ -1,4 +1,10 @@
-package crowd
+// Package hearing is what listeners hear, and how it is counted: their page's
+// playback buffer as a model (playback.go), what rides beside the sound (events.go),
+// whether what came is in the signed log (ledger.go), and the figures of it all,
+// which add up over processes (figures.go).
+//
+// It is pure: it is told what came and when, and knows neither network nor clock.
+package hearing
 
 import (
 	"fmt"
@@ -128,9 +134,9 @@ func (f *Figures) Merge(o Figures) {
 	f.EverJoined += o.EverJoined
 	f.EverHeard += o.EverHeard
 	f.NeverHeard += o.NeverHeard
-	f.Refused = sum(f.Refused, o.Refused)
+	f.Refused = Sum(f.Refused, o.Refused)
 	f.Redirected += o.Redirected
-	f.Failed = sum(f.Failed, o.Failed)
+	f.Failed = Sum(f.Failed, o.Failed)
 	f.Reconnects += o.Reconnects
 	f.Moves += o.Moves
 	f.Gaps.merge(o.Gaps)
@@ -146,7 +152,7 @@ func (f *Figures) Merge(o Figures) {
 	f.Mismatched += o.Mismatched
 	f.Unproven += o.Unproven
 	f.Depth = max(f.Depth, o.Depth)
-	f.Edges = sum(f.Edges, o.Edges)
+	f.Edges = Sum(f.Edges, o.Edges)
 	f.Documents.Merge(o.Documents)
 	f.FirstByte.Merge(o.FirstByte)
 	f.FirstSound.Merge(o.FirstSound)
@@ -160,8 +166,8 @@ func (g *Gaps) merge(o Gaps) {
 	g.Longest = max(g.Longest, o.Longest)
 }
 
-// add counts one; first says that its listener had none before.
-func (g *Gaps) add(seconds float64, first bool) {
+// Add counts one; first says that its listener had none before.
+func (g *Gaps) Add(seconds float64, first bool) {
 	g.Count++
 	g.Seconds += seconds
 	g.Longest = max(g.Longest, seconds)
@@ -182,8 +188,8 @@ func (g *Generator) merge(o Generator) {
 	g.Memory += o.Memory
 }
 
-// sum returns the sums of two tables, and leaves both as they are.
-func sum[K comparable](a, b map[K]int64) map[K]int64 {
+// Sum returns the sums of two tables, and leaves both as they are.
+func Sum[K comparable](a, b map[K]int64) map[K]int64 {
 	if len(b) == 0 {
 		return a
 	}
@@ -255,8 +261,8 @@ func (t *Times) Merge(o Times) {
 	t.h.Merge(o.h)
 }
 
-// clone returns a copy that does not change with t.
-func (t Times) clone() Times {
+// Clone returns a copy that does not change with t.
+func (t Times) Clone() Times {
 	var c Times
 	c.Merge(t)
 	return c

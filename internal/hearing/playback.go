@@ -1,37 +1,38 @@
-package crowd
+package hearing
 
 import "time"
 
-// playback is what a listener's page does with the sound, as far as it can be known
+// Playback is what a listener's page does with the sound, as far as it can be known
 // from when it came: how much lies ahead of what is heard, how fast it is played,
 // and when it runs dry. It does what ui/src/live does, without a clock of its own:
 // what the page decides a few times a second is worked out when something comes.
 // Times count from any fixed moment; lengths are of programme.
-type playback struct {
+type Playback struct {
 	at      time.Duration // when ahead was so
-	ahead   time.Duration // buffered and not heard
+	Ahead   time.Duration // buffered and not heard
 	low     time.Duration // what was left before the newest delivery
 	even    time.Duration // until when the speed is not 1
-	since   time.Duration // when it ran dry, or while nothing was heard yet, when the first sound came; 0: it did not
+	Since   time.Duration // when it ran dry, or while nothing was heard yet, when the first sound came; 0: it did not
 	calm    time.Duration // since when it has not run dry, or was forgiven for it
 	ceiling time.Duration // a depth from which it may still be on its way back
 	speed   int8          // -1: slower, 1: faster, until even
 	extra   uint8         // stalls that are not forgiven: each keeps a little more
-	state   playState
+	State   State
 }
 
-type playState uint8
+// State is where a playback stands.
+type State uint8
 
 const (
-	silent  playState = iota // nothing was heard yet
-	playing                  // sound comes out
-	dried                    // it ran dry, and waits for enough to go on
-	ending                   // no more will come: what is there is played to its end
+	Silent  State = iota // nothing was heard yet
+	Playing              // sound comes out
+	Dried                // it ran dry, and waits for enough to go on
+	Ending               // no more will come: what is there is played to its end
 )
 
 // As in ui/src/live/pace.ts and sink.ts.
 const (
-	calmDepth = 1100 * time.Millisecond // the depth where none is told
+	CalmDepth = 1100 * time.Millisecond // the depth where none is told
 	shallow   = 600 * time.Millisecond  // the least depth that is believed
 	deep      = time.Minute             // the most
 	stallStep = 400 * time.Millisecond  // what a stall adds to what is kept
@@ -48,26 +49,26 @@ const (
 	mostSpare        = time.Second
 )
 
-// target is what is to be ahead right after a delivery, at a told depth.
-func (p *playback) target(depth time.Duration) time.Duration {
+// Target is what is to be ahead right after a delivery, at a told depth.
+func (p *Playback) Target(depth time.Duration) time.Duration {
 	return depth + time.Duration(p.extra)*stallStep
 }
 
 // enough is what has to be ahead for the sound to go on.
-func (p *playback) enough(depth time.Duration) time.Duration {
-	return min(p.target(depth), p.target(calmDepth))
+func (p *Playback) enough(depth time.Duration) time.Duration {
+	return min(p.Target(depth), p.Target(CalmDepth))
 }
 
-// add takes in sound that came, after advance to the same moment.
-func (p *playback) add(now, length time.Duration) {
-	if p.state == silent && p.ahead == 0 {
-		p.since = now
+// Add takes in sound that came, after advance to the same moment.
+func (p *Playback) Add(now, length time.Duration) {
+	if p.State == Silent && p.Ahead == 0 {
+		p.Since = now
 	}
-	p.ahead += length
+	p.Ahead += length
 }
 
-// advance plays on until now. If the sound has run dry meanwhile, it says so.
-func (p *playback) advance(now time.Duration) (ranDry bool) {
+// Advance plays on until now. If the sound has run dry meanwhile, it says so.
+func (p *Playback) Advance(now time.Duration) (ranDry bool) {
 	passed := now - p.at
 	if passed <= 0 {
 		return false
@@ -75,70 +76,70 @@ func (p *playback) advance(now time.Duration) (ranDry bool) {
 	nudged := min(passed, max(0, p.even-p.at))
 	p.at = now
 	p.ceiling -= passed * nudge / 200
-	if p.state == playing || p.state == ending {
-		p.ahead -= passed + nudged*time.Duration(p.speed)*nudge/100
+	if p.State == Playing || p.State == Ending {
+		p.Ahead -= passed + nudged*time.Duration(p.speed)*nudge/100
 	}
 	if passed > burst {
-		p.low = p.ahead
+		p.low = p.Ahead
 	}
-	if p.ahead > 0 || p.state == silent || p.state == dried {
+	if p.Ahead > 0 || p.State == Silent || p.State == Dried {
 		return false
 	}
-	if p.state == ending {
-		p.ahead = 0
+	if p.State == Ending {
+		p.Ahead = 0
 		return false
 	}
-	p.since = max(now+p.ahead, 1) // the sound ended that long ago
-	p.ahead, p.state, p.calm = 0, dried, now
+	p.Since = max(now+p.Ahead, 1) // the sound ended that long ago
+	p.Ahead, p.State, p.calm = 0, Dried, now
 	p.extra = min(p.extra+1, stallMost)
 	return true
 }
 
-// settle decides how to go on after what came was taken in, at a told depth. begun
+// Settle decides how to go on after what came was taken in, at a told depth. begun
 // says that the first sound comes out now, and dry how long there was none, if that
 // is over now.
-func (p *playback) settle(now, depth time.Duration) (begun bool, dry time.Duration) {
+func (p *Playback) Settle(now, depth time.Duration) (begun bool, dry time.Duration) {
 	depth = min(max(depth, shallow), deep)
-	switch p.state {
-	case playing:
+	switch p.State {
+	case Playing:
 		p.steer(now, depth)
-	case silent:
-		if p.ahead < p.enough(depth) || p.ahead < p.target(depth) && now-p.since < wait {
+	case Silent:
+		if p.Ahead < p.enough(depth) || p.Ahead < p.Target(depth) && now-p.Since < wait {
 			break
 		}
-		p.ahead = min(p.ahead, p.target(depth))
+		p.Ahead = min(p.Ahead, p.Target(depth))
 		p.play(now)
-		p.ceiling = p.target(depth)
+		p.ceiling = p.Target(depth)
 		return true, 0
-	case dried: // goes on with what was missed
-		if p.ahead < p.enough(depth) {
+	case Dried: // goes on with what was missed
+		if p.Ahead < p.enough(depth) {
 			break
 		}
-		dry = max(now-p.since, 1)
+		dry = max(now-p.Since, 1)
 		p.play(now)
 	}
 	return false, dry
 }
 
-func (p *playback) play(now time.Duration) {
-	p.state, p.since, p.speed, p.calm, p.low = playing, 0, 0, now, p.ahead
+func (p *Playback) play(now time.Duration) {
+	p.State, p.Since, p.speed, p.calm, p.low = Playing, 0, 0, now, p.Ahead
 }
 
 // steer follows the depth, right after something came: what is ahead is most then.
-func (p *playback) steer(now, depth time.Duration) {
+func (p *Playback) steer(now, depth time.Duration) {
 	if p.extra > 0 && now-p.calm > forgive {
 		p.extra--
 		p.calm = now
 	}
-	spare := p.ahead - p.target(depth)
-	p.ceiling = max(p.target(depth), p.ceiling)
+	spare := p.Ahead - p.Target(depth)
+	p.ceiling = max(p.Target(depth), p.ceiling)
 	switch {
-	case p.ahead > 2*p.ceiling+jump:
-		p.ahead, p.speed, p.ceiling = p.target(depth), 0, p.target(depth)
+	case p.Ahead > 2*p.ceiling+jump:
+		p.Ahead, p.speed, p.ceiling = p.Target(depth), 0, p.Target(depth)
 	case spare < -under, p.speed < 0 && spare < -nearUnder:
 		p.speed, p.even = -1, now+(-spare-nearUnder)*100/nudge
 	case p.low < poor && spare < mostSpare:
-		p.speed, p.even = -1, now+p.ahead // until the next delivery, at least
+		p.speed, p.even = -1, now+p.Ahead // until the next delivery, at least
 	case p.low > rich && (spare > over || p.speed > 0 && spare > nearOver):
 		p.speed, p.even = 1, now+(spare-nearOver)*100/nudge
 	default:
@@ -146,11 +147,11 @@ func (p *playback) steer(now, depth time.Duration) {
 	}
 }
 
-// end says that no more will come. It returns how long it was dry, if it was.
-func (p *playback) end(now time.Duration) (dry time.Duration) {
-	if p.state == dried {
-		dry = now - p.since
+// End says that no more will come. It returns how long it was dry, if it was.
+func (p *Playback) End(now time.Duration) (dry time.Duration) {
+	if p.State == Dried {
+		dry = now - p.Since
 	}
-	p.state = ending
+	p.State = Ending
 	return dry
 }

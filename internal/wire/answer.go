@@ -1,4 +1,4 @@
-package crowd
+package wire
 
 import (
 	"bytes"
@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// head takes the head of an HTTP/1.1 answer apart as it comes (RFC 9112). It keeps
+// Head takes the head of an HTTP/1.1 answer apart as it comes (RFC 9112). It keeps
 // one line at a time.
-type head struct {
+type Head struct {
 	line [512]byte // what is longer is cut: nothing that matters here is
 	n    int       // bytes of the line so far, also of those that were cut
 	all  int       // bytes of the head
 
-	status   int
+	Status   int
 	length   int64 // of the body; -1 if it is not told
 	chunked  bool
-	close    bool // no other answer comes on this connection
-	retry    time.Duration
-	location string
+	Close    bool // no other answer comes on this connection
+	Retry    time.Duration
+	Location string
 }
 
 // mostHead bounds a head.
@@ -27,14 +27,14 @@ const mostHead = 64 << 10
 
 var errAnswer = errors.New("not an answer of HTTP/1.1")
 
-// begin makes the head ready for the next answer.
-func (h *head) begin() {
-	h.n, h.all, h.status, h.length, h.chunked, h.close, h.retry, h.location = 0, 0, 0, -1, false, false, 0, ""
+// Begin makes the head ready for the next answer.
+func (h *Head) Begin() {
+	h.n, h.all, h.Status, h.length, h.chunked, h.Close, h.Retry, h.Location = 0, 0, 0, -1, false, false, 0, ""
 }
 
-// take takes what it needs of b. done says that the head is complete, and the body
+// Take takes what it needs of b. done says that the head is complete, and the body
 // begins behind what was taken.
-func (h *head) take(b []byte) (taken int, done bool, err error) {
+func (h *Head) Take(b []byte) (taken int, done bool, err error) {
 	for taken < len(b) {
 		end := bytes.IndexByte(b[taken:], '\n')
 		line := b[taken:]
@@ -58,7 +58,7 @@ func (h *head) take(b []byte) (taken int, done bool, err error) {
 		cut := h.n > len(h.line)
 		h.n = 0
 		switch {
-		case h.status == 0:
+		case h.Status == 0:
 			if err := h.statusLine(whole); err != nil {
 				return taken, false, err
 			}
@@ -66,8 +66,8 @@ func (h *head) take(b []byte) (taken int, done bool, err error) {
 			if err := h.field(whole, cut); err != nil {
 				return taken, false, err
 			}
-		case h.status < 200: // the answer itself is still to come (RFC 9110, section 15.2)
-			h.begin()
+		case h.Status < 200: // the answer itself is still to come (RFC 9110, section 15.2)
+			h.Begin()
 		default:
 			return taken, true, nil
 		}
@@ -76,7 +76,7 @@ func (h *head) take(b []byte) (taken int, done bool, err error) {
 }
 
 // statusLine reads "HTTP/1.1 200 OK".
-func (h *head) statusLine(line []byte) error {
+func (h *Head) statusLine(line []byte) error {
 	version, rest, ok := bytes.Cut(line, []byte(" "))
 	if !ok || len(rest) < 3 || !bytes.HasPrefix(version, []byte("HTTP/1.")) {
 		return errAnswer
@@ -85,13 +85,13 @@ func (h *head) statusLine(line []byte) error {
 	if err != nil || status < 100 {
 		return errAnswer
 	}
-	h.status = status
-	h.close = string(version) == "HTTP/1.0"
+	h.Status = status
+	h.Close = string(version) == "HTTP/1.0"
 	return nil
 }
 
 // field reads one header field.
-func (h *head) field(line []byte, cut bool) error {
+func (h *Head) field(line []byte, cut bool) error {
 	name, value, ok := bytes.Cut(line, []byte(":"))
 	if !ok {
 		return errAnswer
@@ -107,13 +107,13 @@ func (h *head) field(line []byte, cut bool) error {
 	case is(name, "transfer-encoding"):
 		h.chunked = is(value, "chunked")
 	case is(name, "connection"):
-		h.close = h.close || is(value, "close")
+		h.Close = h.Close || is(value, "close")
 	case is(name, "retry-after"):
 		if s, err := strconv.ParseUint(string(value), 10, 32); err == nil {
-			h.retry = time.Duration(s) * time.Second
+			h.Retry = time.Duration(s) * time.Second
 		}
 	case is(name, "location") && !cut:
-		h.location = string(value)
+		h.Location = string(value)
 	}
 	return nil
 }
@@ -123,18 +123,18 @@ func is(b []byte, name string) bool {
 	return len(b) == len(name) && bytes.EqualFold(b, []byte(name))
 }
 
-// redirect reports whether the answer sends its client elsewhere.
-func (h *head) redirect() bool {
-	switch h.status {
+// Redirect reports whether the answer sends its client elsewhere.
+func (h *Head) Redirect() bool {
+	switch h.Status {
 	case 301, 302, 303, 307, 308:
-		return h.location != ""
+		return h.Location != ""
 	}
 	return false
 }
 
-// framing is how the body of an answer is delimited, and how much of it came (RFC
+// Framing is how the body of an answer is delimited, and how much of it came (RFC
 // 9112, section 6).
-type framing struct {
+type Framing struct {
 	left int64 // bytes of the body, or of the chunk, that are to come; its size while that is read
 	mode mode
 }
@@ -153,28 +153,37 @@ const (
 	complete               // the body is over
 )
 
-// begin says how the body behind a head is framed.
-func (f *framing) begin(h *head) {
+// InHead reports whether the head is still to come.
+func (f Framing) InHead() bool { return f.mode == inHead }
+
+// UntilClose reports whether the body ends with the connection.
+func (f Framing) UntilClose() bool { return f.mode == untilClose }
+
+// Complete reports whether the body is over.
+func (f Framing) Complete() bool { return f.mode == complete }
+
+// Begin says how the body behind a head is framed.
+func (f *Framing) Begin(h *Head) {
 	switch {
-	case h.status == 204 || h.status == 304:
-		*f = framing{mode: complete}
+	case h.Status == 204 || h.Status == 304:
+		*f = Framing{mode: complete}
 	case h.chunked:
-		*f = framing{mode: chunkSize}
+		*f = Framing{mode: chunkSize}
 	case h.length == 0:
-		*f = framing{mode: complete}
+		*f = Framing{mode: complete}
 	case h.length > 0:
-		*f = framing{mode: counted, left: h.length}
+		*f = Framing{mode: counted, left: h.length}
 	default:
-		*f = framing{mode: untilClose}
+		*f = Framing{mode: untilClose}
 	}
 }
 
 // mostChunk bounds a chunk.
 const mostChunk = 1 << 30
 
-// take returns the next piece of the body in b, which may be empty, and what is
+// Take returns the next piece of the body in b, which may be empty, and what is
 // behind it.
-func (f *framing) take(b []byte) (body, rest []byte, err error) {
+func (f *Framing) Take(b []byte) (body, rest []byte, err error) {
 	switch f.mode {
 	case untilClose:
 		return b, nil, nil
@@ -196,7 +205,7 @@ func (f *framing) take(b []byte) (body, rest []byte, err error) {
 }
 
 // chunkLine reads what is between chunks, a byte at a time: there is little of it.
-func (f *framing) chunkLine(b []byte) (rest []byte, err error) {
+func (f *Framing) chunkLine(b []byte) (rest []byte, err error) {
 	for i, c := range b {
 		switch f.mode {
 		case chunkSize:
@@ -239,7 +248,7 @@ func (f *framing) chunkLine(b []byte) (rest []byte, err error) {
 }
 
 // begun is called behind the line of a chunk's size.
-func (f *framing) begun() {
+func (f *Framing) begun() {
 	f.mode = chunkData
 	if f.left == 0 {
 		f.mode = trailer

@@ -1,42 +1,55 @@
-package crowd
+// Package wire takes apart what a server sends, as it comes: the answers of HTTP and
+// the boxes of a live stream, cut anywhere, for thousands of connections at once.
+//
+//	taken, done, err := head.Take(b)            // the head of an answer
+//	framing.Begin(&head)
+//	body, rest, err := framing.Take(b[taken:])  // its body, chunked or not
+//	err = boxes.Feed(body, &pool, sink)         // the stream in it
+//
+// A connection at rest has nothing here but a few counters: what is complete in what
+// was read is looked at there, and what is not is kept in a part lent from a pool.
+// net/http and fmp4.Reader, which do the same for one connection with a goroutine and
+// a buffer of its own, are what it is tried against.
+package wire
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 
 	"hustings/internal/fmp4"
 )
 
-// fragment is a block of the programme as it came.
-type fragment struct {
-	seq     uint32 // of mfhd
-	time    uint64 // of tfdt, in samples
-	packets int
-	size    int    // of its boxes, in bytes
-	hash    uint64 // xxHash of its boxes, moof and mdat
-	// boxes are its bytes, valid during the call only; nil if they came in pieces and
+// Fragment is a fragment of media as it came.
+type Fragment struct {
+	Seq     uint32 // of mfhd
+	Time    uint64 // of tfdt, in samples
+	Packets int
+	Size    int    // of its boxes, in bytes
+	Hash    uint64 // xxHash of its boxes, moof and mdat
+	// Boxes are its bytes, valid during the call only; nil if they came in pieces and
 	// nobody asked for them.
-	boxes []byte
+	Boxes []byte
 }
 
-// sink takes the parts of a stream. An error ends it.
-type sink interface {
-	init(box []byte) error
-	event(box []byte) error
-	fragment(f fragment) error
+// Sink takes the parts of a stream. An error ends it.
+type Sink interface {
+	Init(box []byte) error
+	Event(box []byte) error
+	Fragment(f Fragment) error
 }
 
-// boxes is where a stream stands: what fmp4.Reader is to a single stream, for
+// Boxes is where a stream stands: what fmp4.Reader is to a single stream, for
 // thousands that come in pieces. What is complete in what was read is looked at
 // there. Only of a part that is not, something is kept: its first bytes, and of
 // media data a running hash.
-type boxes struct {
+type Boxes struct {
 	part    *part // what has begun and is not complete; nil at rest
 	tracked bool  // the initialisation segment came
-	whole   bool  // fragments are to be given with their bytes
+	Whole   bool  // fragments are to be given with their bytes
 }
 
 // part is what came of a box, or of a fragment, that is not complete. Parts are lent
@@ -46,30 +59,36 @@ type part struct {
 	want   int   // bytes to keep before there is anything to decide
 	left   int64 // bytes of what is skipped or hashed that are to come yet
 	hashes bool  // what comes is media data
-	f      fragment
+	f      Fragment
 	digest xxhash.Digest
 }
 
-// pool lends parts. It is its loop's own.
-type pool struct {
+// Pool lends parts. It is its loop's own.
+type Pool struct {
 	free []*part
 	all  int
 }
 
-// keptMost is what a part may keep of its memory when it is given back.
-const keptMost = 16 << 10
+// What a part has at first to keep bytes in, and may have when it is given back.
+const (
+	keptFirst = 512
+	keptMost  = 16 << 10
+)
 
-func (p *pool) lend() *part {
+// Memory is what the parts take that the pool has made, in bytes.
+func (p *Pool) Memory() int { return p.all * (int(unsafe.Sizeof(part{})) + keptFirst) }
+
+func (p *Pool) lend() *part {
 	if n := len(p.free); n > 0 {
 		last := p.free[n-1]
 		p.free = p.free[:n-1]
 		return last
 	}
 	p.all++
-	return &part{kept: make([]byte, 0, 512)}
+	return &part{kept: make([]byte, 0, keptFirst)}
 }
 
-func (p *pool) takeBack(old *part) {
+func (p *Pool) takeBack(old *part) {
 	if cap(old.kept) > keptMost {
 		p.all--
 		return
@@ -123,8 +142,8 @@ func kindOf(name []byte) string {
 	return ""
 }
 
-// feed takes the next bytes of the stream.
-func (x *boxes) feed(b []byte, p *pool, s sink) error {
+// Feed takes the next bytes of the stream.
+func (x *Boxes) Feed(b []byte, p *Pool, s Sink) error {
 	for len(b) > 0 {
 		if x.part == nil {
 			n, err := x.complete(b, s)
@@ -151,8 +170,12 @@ func (x *boxes) feed(b []byte, p *pool, s sink) error {
 	return nil
 }
 
-// drop forgets what is incomplete: the stream is over.
-func (x *boxes) drop(p *pool) {
+// Begin makes it ready for the next stream, which begins with its initialisation
+// segment. What the one before left is to be dropped first.
+func (x *Boxes) Begin() { x.tracked = false }
+
+// Drop forgets what is incomplete: the stream is over.
+func (x *Boxes) Drop(p *Pool) {
 	if x.part != nil {
 		p.takeBack(x.part)
 		x.part = nil
@@ -161,7 +184,7 @@ func (x *boxes) drop(p *pool) {
 
 // complete takes the box, or the fragment, at the front of b, and returns its size;
 // 0 if it is not complete in b.
-func (x *boxes) complete(b []byte, s sink) (size int, err error) {
+func (x *Boxes) complete(b []byte, s Sink) (size int, err error) {
 	kind, head, body, ok, err := header(b)
 	if err != nil || !ok {
 		return 0, err
@@ -176,9 +199,9 @@ func (x *boxes) complete(b []byte, s sink) (size int, err error) {
 	switch kind {
 	case "moov":
 		x.tracked = true
-		return size, s.init(b[:size])
+		return size, s.Init(b[:size])
 	case "emsg":
-		return size, s.event(b[:size])
+		return size, s.Event(b[:size])
 	case "moof":
 		_, dataHead, data, ok, err := header(b[size:])
 		if err != nil || !ok || len(b) < size+dataHead+int(data) {
@@ -188,15 +211,15 @@ func (x *boxes) complete(b []byte, s sink) (size int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		f.boxes = b[:f.size]
-		f.hash = xxhash.Sum64(f.boxes)
-		return f.size, s.fragment(f)
+		f.Boxes = b[:f.Size]
+		f.Hash = xxhash.Sum64(f.Boxes)
+		return f.Size, s.Fragment(f)
 	}
 	return size, nil
 }
 
 // incomplete takes what it can of b into the part that is under way.
-func (x *boxes) incomplete(b []byte, s sink) (taken int, err error) {
+func (x *Boxes) incomplete(b []byte, s Sink) (taken int, err error) {
 	p := x.part
 	if p.want > 0 {
 		n := min(p.want-len(p.kept), len(b))
@@ -212,7 +235,7 @@ func (x *boxes) incomplete(b []byte, s sink) (taken int, err error) {
 		return n, nil
 	}
 	_, _ = p.digest.Write(b[:n]) // never fails
-	if x.whole {
+	if x.Whole {
 		p.kept = append(p.kept, b[:n]...)
 	}
 	if p.left > 0 {
@@ -222,7 +245,7 @@ func (x *boxes) incomplete(b []byte, s sink) (taken int, err error) {
 }
 
 // decide says what to do once as much is kept as was wanted.
-func (x *boxes) decide(s sink) error {
+func (x *Boxes) decide(s Sink) error {
 	p := x.part
 	kind, head, body, ok, err := header(p.kept)
 	switch {
@@ -244,16 +267,16 @@ func (x *boxes) decide(s sink) error {
 		return nil
 	case kind == "moov":
 		p.want, x.tracked = 0, true
-		return s.init(p.kept)
+		return s.Init(p.kept)
 	case kind == "emsg":
 		p.want = 0
-		return s.event(p.kept)
+		return s.Event(p.kept)
 	}
 	return x.decideFragment(s, size)
 }
 
 // decideFragment goes on behind a moof of the given size.
-func (x *boxes) decideFragment(s sink, moof int) error {
+func (x *Boxes) decideFragment(s Sink, moof int) error {
 	p := x.part
 	if len(p.kept) == moof {
 		if _, err := scanMoof(p.kept); err != nil { // told before the data are there
@@ -281,37 +304,37 @@ func (x *boxes) decideFragment(s sink, moof int) error {
 }
 
 // deliver gives out the fragment that is complete now.
-func (x *boxes) deliver(s sink) error {
+func (x *Boxes) deliver(s Sink) error {
 	p := x.part
-	p.f.hash = p.digest.Sum64()
-	if x.whole {
-		p.f.boxes = p.kept
+	p.f.Hash = p.digest.Sum64()
+	if x.Whole {
+		p.f.Boxes = p.kept
 	}
-	return s.fragment(p.f)
+	return s.Fragment(p.f)
 }
 
 var errLoneData = fmt.Errorf("%w: media data that no moof announces", fmp4.ErrFormat)
 
 // open reads a moof of the given size and the header of its mdat behind it.
-func (x *boxes) open(b []byte, moof int) (fragment, error) {
+func (x *Boxes) open(b []byte, moof int) (Fragment, error) {
 	if !x.tracked {
-		return fragment{}, fmt.Errorf("%w: a fragment before the initialisation segment", fmp4.ErrFormat)
+		return Fragment{}, fmt.Errorf("%w: a fragment before the initialisation segment", fmp4.ErrFormat)
 	}
 	m, err := scanMoof(b[:moof])
 	if err != nil {
-		return fragment{}, err
+		return Fragment{}, err
 	}
 	kind, head, data, _, err := header(b[moof:])
 	if err != nil {
-		return fragment{}, err
+		return Fragment{}, err
 	}
 	if kind != "mdat" {
-		return fragment{}, fmt.Errorf("%w: something else where media data should be", fmp4.ErrFormat)
+		return Fragment{}, fmt.Errorf("%w: something else where media data should be", fmp4.ErrFormat)
 	}
 	if m.before < 0 || m.before+m.payload > data {
-		return fragment{}, fmt.Errorf("%w: the media data is shorter than its packets", fmp4.ErrFormat)
+		return Fragment{}, fmt.Errorf("%w: the media data is shorter than its packets", fmp4.ErrFormat)
 	}
-	return fragment{seq: m.seq, time: m.time, packets: m.packets, size: moof + head + int(data)}, nil
+	return Fragment{Seq: m.seq, Time: m.time, Packets: m.packets, Size: moof + head + int(data)}, nil
 }
 
 // moof is what a fragment's header says.

@@ -1,4 +1,4 @@
-package client
+package reach
 
 import (
 	"net/http"
@@ -70,9 +70,9 @@ func TestProblemSaysWhatTheServerSaid(t *testing.T) {
 		w.Header().Set("Retry-After", c.after)
 		w.WriteHeader(c.status)
 		w.WriteString(c.body)
-		err := problem(w.Result())
-		if err.Error() != c.want || temporary(err) != c.temporary {
-			t.Errorf("got %q (temporary %v), want %q (%v)", err, temporary(err), c.want, c.temporary)
+		err := Problem(w.Result())
+		if err.Error() != c.want || Temporary(err) != c.temporary {
+			t.Errorf("got %q (temporary %v), want %q (%v)", err, Temporary(err), c.want, c.temporary)
 		}
 		if c.after != "" && err.(*StatusError).RetryAfter != 3*time.Second {
 			t.Errorf("Retry-After %s became %v", c.after, err.(*StatusError).RetryAfter)

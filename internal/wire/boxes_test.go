@@ -1,4 +1,4 @@
-package crowd
+package wire
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"hustings/internal/fmp4"
 )
 
-var track = fmp4.Track{Channels: 1, PreSkip: 312, PacketSamples: packetSamples}
+var track = fmp4.Track{Channels: 1, PreSkip: 312, PacketSamples: 960}
 
 // taken is a sink that writes down what it is given.
 type taken struct {
@@ -22,7 +22,7 @@ type taken struct {
 	boxes  [][]byte
 }
 
-func (s *taken) init(box []byte) error {
+func (s *taken) Init(box []byte) error {
 	part, err := fmp4.NewReader(bytes.NewReader(box)).Next()
 	if err == nil {
 		s.parts = append(s.parts, fmt.Sprintf("init %+v", *part.Init))
@@ -30,7 +30,7 @@ func (s *taken) init(box []byte) error {
 	return err
 }
 
-func (s *taken) event(box []byte) error {
+func (s *taken) Event(box []byte) error {
 	part, err := fmp4.NewReader(bytes.NewReader(box)).Next()
 	if err == nil {
 		s.parts = append(s.parts, fmt.Sprintf("event %+v", *part.Event))
@@ -38,10 +38,10 @@ func (s *taken) event(box []byte) error {
 	return err
 }
 
-func (s *taken) fragment(f fragment) error {
-	s.parts = append(s.parts, fmt.Sprintf("fragment %d at %d of %d", f.seq, f.time, f.packets))
-	s.hashes = append(s.hashes, f.hash)
-	s.boxes = append(s.boxes, slices.Clone(f.boxes))
+func (s *taken) Fragment(f Fragment) error {
+	s.parts = append(s.parts, fmt.Sprintf("fragment %d at %d of %d", f.Seq, f.Time, f.Packets))
+	s.hashes = append(s.hashes, f.Hash)
+	s.boxes = append(s.boxes, slices.Clone(f.Boxes))
 	return nil
 }
 
@@ -65,15 +65,15 @@ func read(data []byte) (parts []string, err error) {
 }
 
 // inPieces feeds data in pieces, whose lengths cuts gives, again and again.
-func inPieces(data, cuts []byte, whole bool) (*taken, *boxes, error) {
-	var p pool
-	s, x := &taken{}, &boxes{whole: whole}
+func inPieces(data, cuts []byte, whole bool) (*taken, *Boxes, error) {
+	var p Pool
+	s, x := &taken{}, &Boxes{Whole: whole}
 	for at := 0; len(data) > 0; at++ {
 		n := len(data)
 		if len(cuts) > 0 {
 			n = min(n, 1+int(cuts[at%len(cuts)]))
 		}
-		if err := x.feed(bytes.Clone(data[:n]), &p, s); err != nil {
+		if err := x.Feed(bytes.Clone(data[:n]), &p, s); err != nil {
 			return s, x, err
 		}
 		data = data[n:]
@@ -113,15 +113,15 @@ func agree(t *testing.T, data, cuts []byte) {
 // someStream has all kinds of parts.
 func someStream() []byte {
 	out := fmp4.AppendInit(nil, track)
-	out = fmp4.AppendEvent(out, fmp4.Event{Scheme: paceScheme, Value: "depth", Data: []byte(`{"depth":3.5}`)})
+	out = fmp4.AppendEvent(out, fmp4.Event{Scheme: "urn:hustings:pace", Value: "depth", Data: []byte(`{"depth":3.5}`)})
 	for n := range 3 {
 		packets := make([][]byte, 25)
 		for i := range packets {
 			packets[i] = bytes.Repeat([]byte{byte(n), byte(i)}, 10+7*n)
 		}
-		out = fmp4.AppendEvent(out, fmp4.Event{Scheme: pulseScheme, Value: "patch", Time: uint64(n), Data: []byte(`{"a":1}`)})
+		out = fmp4.AppendEvent(out, fmp4.Event{Scheme: "urn:hustings:pulse", Value: "patch", Time: uint64(n), Data: []byte(`{"a":1}`)})
 		out = append(out, 0, 0, 0, 12, 'f', 'r', 'e', 'e', 1, 2, 3, 4)
-		out = fmp4.AppendFragment(out, fmp4.Fragment{Sequence: uint32(n + 1), Time: uint64(n) * blockSamples, Packets: packets})
+		out = fmp4.AppendFragment(out, fmp4.Fragment{Sequence: uint32(n + 1), Time: uint64(n) * 24000, Packets: packets})
 	}
 	// An empty fragment, and headers of 16 bytes.
 	out = fmp4.AppendFragment(out, fmp4.Fragment{Sequence: 9, Time: 1 << 40})
@@ -142,12 +142,12 @@ func TestAStreamInPiecesIsTheSameStream(t *testing.T) {
 }
 
 func TestPartsAreGivenBack(t *testing.T) {
-	var p pool
+	var p Pool
 	data := someStream()
-	x := &boxes{}
+	x := &Boxes{}
 	for range 100 {
 		for _, b := range data {
-			if err := x.feed([]byte{b}, &p, &taken{}); err != nil {
+			if err := x.Feed([]byte{b}, &p, &taken{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -155,10 +155,10 @@ func TestPartsAreGivenBack(t *testing.T) {
 	if p.all != 1 || len(p.free) != 1 {
 		t.Errorf("one stream after the other took %d parts, of which %d were given back", p.all, len(p.free))
 	}
-	if err := x.feed(data[:30], &p, &taken{}); err != nil || x.part == nil {
+	if err := x.Feed(data[:30], &p, &taken{}); err != nil || x.part == nil {
 		t.Fatalf("in the middle of a box: %v", err)
 	}
-	if x.drop(&p); x.part != nil || len(p.free) != 1 {
+	if x.Drop(&p); x.part != nil || len(p.free) != 1 {
 		t.Error("what a broken stream had was not given back")
 	}
 }

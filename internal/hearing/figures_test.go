@@ -1,4 +1,4 @@
-package crowd
+package hearing
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package crowd
+package wire
 
 import (
 	"bufio"
@@ -11,9 +11,9 @@ import (
 )
 
 // answerInPieces takes an answer apart, fed in pieces.
-func answerInPieces(data, cuts []byte) (h *head, body []byte, f framing, rest int, err error) {
-	h = new(head)
-	h.begin()
+func answerInPieces(data, cuts []byte) (h *Head, body []byte, f Framing, rest int, err error) {
+	h = new(Head)
+	h.Begin()
 	for at := 0; len(data) > 0; at++ {
 		n := len(data)
 		if len(cuts) > 0 {
@@ -23,19 +23,19 @@ func answerInPieces(data, cuts []byte) (h *head, body []byte, f framing, rest in
 		data = data[n:]
 		for len(piece) > 0 {
 			if f.mode == inHead {
-				taken, done, err := h.take(piece)
+				taken, done, err := h.Take(piece)
 				if err != nil {
 					return h, body, f, 0, err
 				}
 				if piece = piece[taken:]; done {
-					f.begin(h)
+					f.Begin(h)
 				}
 				continue
 			}
 			if f.mode == complete {
 				return h, body, f, len(piece) + len(data), nil
 			}
-			part, behind, err := f.take(piece)
+			part, behind, err := f.Take(piece)
 			if err != nil {
 				return h, body, f, 0, err
 			}
@@ -48,43 +48,43 @@ func answerInPieces(data, cuts []byte) (h *head, body []byte, f framing, rest in
 func TestAnswersAreTakenApart(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer, body string
-		check        func(h *head, f framing) bool
+		check        func(h *Head, f Framing) bool
 	}{
 		"a stream": {
 			"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: audio/mp4\r\n\r\nabc", "abc",
-			func(h *head, f framing) bool { return h.status == 200 && h.close && f.mode == untilClose },
+			func(h *Head, f Framing) bool { return h.Status == 200 && h.Close && f.mode == untilClose },
 		},
 		"with a length": {
 			"HTTP/1.1 200 OK\r\nCONTENT-LENGTH: 5\r\n\r\nhello", "hello",
-			func(h *head, f framing) bool { return !h.close && f.mode == complete },
+			func(h *Head, f Framing) bool { return !h.Close && f.mode == complete },
 		},
 		"in chunks": {
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0A;x=y\r\n0123456789\r\n0\r\nA: b\r\n\r\n", "abc0123456789",
-			func(_ *head, f framing) bool { return f.mode == complete },
+			func(_ *Head, f Framing) bool { return f.mode == complete },
 		},
 		"no, later": {
 			"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", "",
-			func(h *head, f framing) bool {
-				return h.status == 503 && h.retry == 7*time.Second && f.mode == complete
+			func(h *Head, f Framing) bool {
+				return h.Status == 503 && h.Retry == 7*time.Second && f.mode == complete
 			},
 		},
 		"elsewhere": {
 			"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:81/live/talk.mp4\r\nContent-Length: 0\r\n\r\n", "",
-			func(h *head, _ framing) bool {
-				return h.redirect() && h.location == "http://127.0.0.1:81/live/talk.mp4"
+			func(h *Head, _ Framing) bool {
+				return h.Redirect() && h.Location == "http://127.0.0.1:81/live/talk.mp4"
 			},
 		},
 		"after a hint": {
 			"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "",
-			func(h *head, f framing) bool { return h.status == 204 && f.mode == complete },
+			func(h *Head, f Framing) bool { return h.Status == 204 && f.mode == complete },
 		},
 		"of an old server": {
 			"HTTP/1.0 200 OK\n\nx", "x",
-			func(h *head, f framing) bool { return h.close && f.mode == untilClose },
+			func(h *Head, f Framing) bool { return h.Close && f.mode == untilClose },
 		},
 		"with a long line": {
 			"HTTP/1.1 200 OK\r\nContent-Security-Policy: " + strings.Repeat("x", 2000) + "\r\nContent-Length: 1\r\n\r\nz", "z",
-			func(h *head, f framing) bool { return h.length == 1 && f.mode == complete },
+			func(h *Head, f Framing) bool { return h.length == 1 && f.mode == complete },
 		},
 	} {
 		for n := range 40 {
@@ -117,14 +117,14 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		h, body, framed, rest, err := answerInPieces(data, cuts)
 		h2, body2, framed2, rest2, err2 := answerInPieces(data, nil)
-		if (err == nil) != (err2 == nil) || !bytes.Equal(body, body2) || framed != framed2 || rest != rest2 || h.status != h2.status {
+		if (err == nil) != (err2 == nil) || !bytes.Equal(body, body2) || framed != framed2 || rest != rest2 || h.Status != h2.Status {
 			t.Fatalf("in pieces of %v: %q, %+v, %d left, %v; at once %q, %+v, %d left, %v", cuts, body, framed, rest, err, body2, framed2, rest2, err2)
 		}
 		if err != nil || framed.mode != complete {
 			return
 		}
 		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(data)), nil)
-		if err != nil || resp.StatusCode != h.status || resp.StatusCode < 200 {
+		if err != nil || resp.StatusCode != h.Status || resp.StatusCode < 200 {
 			return // net/http is stricter
 		}
 		defer resp.Body.Close()

@@ -1,4 +1,4 @@
-package client
+package reach
 
 import (
 	"context"
@@ -47,9 +47,9 @@ type Page struct {
 
 // DocumentOptions say how a page is opened.
 type DocumentOptions struct {
-	HTTP   *http.Client // nil is http.DefaultClient
-	Assets bool         // load the page's scripts and styles too, as a browser does the first time
-	Bare   bool         // leave out the HTML: what a page knows without showing anything
+	HTTP   *HTTP // nil is http.DefaultClient
+	Assets bool  // load the page's scripts and styles too, as a browser does the first time
+	Bare   bool  // leave out the HTML: what a page knows without showing anything
 }
 
 // maxPage bounds a page, and each of its assets.
@@ -58,7 +58,7 @@ const maxPage = 4 << 20
 // Document opens a space's page as a browser does: its HTML, the space's JSON, the
 // server's keys, and if asked for the assets that the HTML names.
 func Document(ctx context.Context, link Link, o DocumentOptions) (Page, error) {
-	d := &document{http: httpOr(o.HTTP), page: Page{Link: link, Edges: NewEdges(link.Server)}}
+	d := &document{http: Client(o.HTTP), page: Page{Link: link, Edges: NewEdges(link.Server)}}
 	if !o.Bare {
 		if err := d.html(ctx); err != nil {
 			return d.page, err
@@ -75,7 +75,7 @@ func Document(ctx context.Context, link Link, o DocumentOptions) (Page, error) {
 
 // document is one Document.
 type document struct {
-	http *http.Client
+	http *HTTP
 	page Page
 }
 
@@ -91,16 +91,16 @@ func (d *document) html(ctx context.Context) error {
 
 // about asks for what is to be known of the space and its server.
 func (d *document) about(ctx context.Context) error {
-	about, ahead, err := lookUp(ctx, d.http, d.page.Link)
+	about, err := LookUp(ctx, d.http, d.page.Link)
 	if err != nil {
 		return err
 	}
-	d.page.Bytes += about.bytes
-	d.page.Title, d.page.Phase, d.page.Ahead, d.page.EdgesNote = about.Title, about.Phase, ahead, about.Edges
+	d.page.Bytes += about.Bytes
+	d.page.Title, d.page.Phase, d.page.Ahead, d.page.EdgesNote = about.Title, about.Phase, about.Ahead, about.Edges
 	if about.OpenedAt != nil {
 		d.page.OpenedAt = *about.OpenedAt
 	}
-	if d.page.Keys, err = fetchKeys(ctx, d.http, d.page.Link); err != nil {
+	if d.page.Keys, err = Keys(ctx, d.http, d.page.Link); err != nil {
 		return err
 	}
 	d.page.Edges, err = NewEdges(d.page.Link.Server).Open(about.Edges, d.page.Keys)
@@ -127,11 +127,11 @@ func (d *document) load(ctx context.Context, address string) (body []byte, at *u
 	}
 	resp, err := d.http.Do(req)
 	if err != nil {
-		return nil, nil, unreachable(req.URL.Scheme+"://"+req.URL.Host, err)
+		return nil, nil, Unreachable(req.URL.Scheme+"://"+req.URL.Host, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, nil, problem(resp)
+		return nil, nil, Problem(resp)
 	}
 	if body, err = io.ReadAll(io.LimitReader(resp.Body, maxPage)); err != nil {
 		return nil, nil, fmt.Errorf("%s was cut off: %w", address, err)
@@ -161,45 +161,62 @@ func assetsOf(html []byte, at *url.URL) []string {
 	return all
 }
 
-// aboutSpace is what a listener needs of a space's JSON.
-type aboutSpace struct {
+// About is what a listener needs of a space's JSON.
+type About struct {
 	Title    string      `json:"title"`
 	Phase    space.Phase `json:"phase"`
-	OpenedAt *time.Time  `json:"opened_at"`
-	Edges    string      `json:"edges"`
+	OpenedAt *time.Time  `json:"opened_at"` // zero of the programme's clock
+	Edges    string      `json:"edges"`     // the signed list; "" if there is none
 
-	bytes int64
+	Ahead time.Duration `json:"-"` // how far the server's clock is ahead of ours
+	Bytes int64         `json:"-"` // of the JSON
 }
 
-// lookUp asks for the space itself. Its opening is the zero of the programme's
-// clock, and the answer's Date tells how far the server's clock is ahead.
-func lookUp(ctx context.Context, client *http.Client, link Link) (about aboutSpace, ahead time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link.api(""), nil)
+// maxAbout bounds a space's JSON.
+const maxAbout = 1 << 20
+
+// ParseAbout reads a space's JSON.
+func ParseAbout(document []byte) (About, error) {
+	about := About{Bytes: int64(len(document))}
+	if err := json.Unmarshal(document, &about); err != nil {
+		return About{}, fmt.Errorf("what the server says of the space is not understood: %w", err)
+	}
+	return about, nil
+}
+
+// LookUp asks for the space itself. The answer's Date tells how far the server's
+// clock is ahead.
+//
+// Errors: *StatusError.
+func LookUp(ctx context.Context, client *HTTP, link Link) (About, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link.API(""), nil)
 	if err != nil {
-		return about, 0, err
+		return About{}, err
 	}
 	asked := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return about, 0, unreachable(link.Server, err)
+		return About{}, Unreachable(link.Server, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return about, 0, problem(resp)
+		return About{}, Problem(resp)
 	}
-	body := &counter{src: io.LimitReader(resp.Body, 1<<20), n: &about.bytes}
-	if err := json.NewDecoder(body).Decode(&about); err != nil {
-		return about, 0, fmt.Errorf("what the server says of the space is not understood: %w", err)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAbout))
+	if err != nil {
+		return About{}, fmt.Errorf("what %s says of the space was cut off: %w", link.Server, err)
 	}
-	return about, clockOffset(resp.Header.Get("Date"), asked), nil
+	about, err := ParseAbout(body)
+	about.Ahead = clockOffset(resp.Header.Get("Date"), asked)
+	return about, err
 }
 
-// fetchKeys asks for the server's public keys.
-func fetchKeys(ctx context.Context, client *http.Client, link Link) ([]string, error) {
+// Keys asks for the server's public keys.
+func Keys(ctx context.Context, client *HTTP, link Link) ([]string, error) {
 	var set struct {
 		Keys []string `json:"keys"`
 	}
-	if err := getJSON(ctx, client, link.Server, link.Server+"/.well-known/hustings-keys.json", &set); err != nil {
+	if err := GetJSON(ctx, client, link.Server, link.Server+"/.well-known/hustings-keys.json", &set); err != nil {
 		return nil, err
 	}
 	if len(set.Keys) == 0 {
@@ -234,14 +251,14 @@ const (
 
 // AskLine asks a server after its line, as a page does whose sound ran dry while the
 // connection stands.
-func AskLine(ctx context.Context, client *http.Client, server string, id space.ID) Line {
+func AskLine(ctx context.Context, client *HTTP, server string, id space.ID) Line {
 	ctx, cancel := context.WithTimeout(ctx, 2500*time.Millisecond)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/live/"+string(id)+"/pulse", nil)
 	if err != nil {
 		return LineDead
 	}
-	resp, err := httpOr(client).Do(req)
+	resp, err := Client(client).Do(req)
 	if err != nil {
 		return LineDead
 	}
@@ -250,13 +267,4 @@ func AskLine(ctx context.Context, client *http.Client, server string, id space.I
 		return LineLost
 	}
 	return LineFine
-}
-
-// EdgesIn returns the signed list of edges in a space's JSON.
-func EdgesIn(document []byte) (signed string, ok bool) {
-	var about aboutSpace
-	if json.Unmarshal(document, &about) != nil {
-		return "", false
-	}
-	return about.Edges, true
 }
