@@ -41,10 +41,9 @@ func (w *wiring) tellOfRehearsals(ctx context.Context, came *permit.Verifier) {
 // served is what this node counts of a crowd.
 func (w *wiring) served(id space.ID) space.Served {
 	crowd, plan := w.broadcast.Rehearsing(id), w.broadcast.Pace()
-	load, _ := w.load()
 	return space.Served{
 		Joined: uint64(crowd.Total), Hearing: crowd.Now, Skips: uint64(crowd.Skips), Audience: w.broadcast.Here(id).Now,
-		Processor: load, Late: w.delivery.Load().Late.Seconds(), Interval: plan.Interval.Seconds(), Depth: plan.Depth.Seconds(),
+		Processor: w.processor.share(), Late: w.delivery.Load().Late.Seconds(), Interval: plan.Interval.Seconds(), Depth: plan.Depth.Seconds(),
 		Rung: rungRates()[plan.Rung],
 	}
 }

@@ -3,13 +3,13 @@ package rehearse
 import (
 	"time"
 
-	"hustings/internal/crowd"
+	"hustings/internal/hearing"
 	"hustings/internal/space"
 )
 
 // count is what the processes of a crowd have counted together.
 type count struct {
-	crowd.Figures
+	hearing.Figures
 	Whole int64 `json:"whole"` // heard every block in order and in time; at the least
 	Dead  int   `json:"dead"`  // workers that ended before their time
 	Lost  int64 `json:"lost"`  // listeners of theirs
@@ -17,11 +17,11 @@ type count struct {
 
 // whole returns how many heard all, at the least: one who missed blocks and whose
 // buffer ran dry as well is counted as two who did not.
-func whole(f crowd.Figures) int64 { return max(0, f.EverHeard-f.Gaps.Listeners-f.Dries.Listeners) }
+func whole(f hearing.Figures) int64 { return max(0, f.EverHeard-f.Gaps.Listeners-f.Dries.Listeners) }
 
 // died turns the last figures of a worker into those of one that is gone: what was
 // counted stays, nobody is there any more, and all its listeners count as failed.
-func died(f crowd.Figures, listeners int) crowd.Figures {
+func died(f hearing.Figures, listeners int) hearing.Figures {
 	f.Asked = int64(listeners)
 	f.Waiting, f.Connecting, f.Joined, f.Hearing, f.Dry, f.BytesPerSecond = 0, 0, 0, 0, 0, 0
 	f.Edges = nil
@@ -30,7 +30,7 @@ func died(f crowd.Figures, listeners int) crowd.Figures {
 }
 
 // add merges the figures of a process.
-func (c *count) add(f crowd.Figures, dead bool, listeners int) {
+func (c *count) add(f hearing.Figures, dead bool, listeners int) {
 	if dead {
 		c.Figures.Merge(died(f, listeners))
 		c.Dead++
@@ -125,7 +125,7 @@ func (c *course) limited() string {
 // crowdOf makes the figures that are reported.
 func (c *course) crowdOf(p Plan, workers int, interrupted bool) space.Crowd {
 	last := c.last()
-	spread := func(t crowd.Times) space.Spread {
+	spread := func(t hearing.Times) space.Spread {
 		return space.Spread{P50: t.Quantile(0.5).Seconds(), P90: t.Quantile(0.9).Seconds(), P99: t.Quantile(0.99).Seconds(), Max: t.Max().Seconds()}
 	}
 	return space.Crowd{

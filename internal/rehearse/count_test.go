@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"hustings/internal/crowd"
+	"hustings/internal/hearing"
 	"hustings/internal/space"
 )
 
 func TestCountsOfProcessesAddUp(t *testing.T) {
-	a := crowd.Figures{Arrived: 50, EverHeard: 50, Hearing: 40, Gaps: crowd.Gaps{Count: 3, Listeners: 2, Longest: 1}, Bytes: 10}
-	b := crowd.Figures{Arrived: 50, EverHeard: 49, NeverHeard: 1, Hearing: 49, Dries: crowd.Gaps{Count: 1, Listeners: 1, Longest: 2}, Bytes: 20}
+	a := hearing.Figures{Arrived: 50, EverHeard: 50, Hearing: 40, Gaps: hearing.Gaps{Count: 3, Listeners: 2, Longest: 1}, Bytes: 10}
+	b := hearing.Figures{Arrived: 50, EverHeard: 49, NeverHeard: 1, Hearing: 49, Dries: hearing.Gaps{Count: 1, Listeners: 1, Longest: 2}, Bytes: 20}
 	team := &team{parts: []part{&fakePart{figures: a}, &fakePart{figures: b}}, sizes: []int{50, 50}, plan: testPlan}
 	c := team.count()
 	if c.Asked != 100 || c.Arrived != 100 || c.EverHeard != 99 || c.Hearing != 89 || c.Whole != 96 || c.Bytes != 30 || c.Dead != 0 || c.Gaps.Longest != 1 {
@@ -24,7 +24,7 @@ func TestCountsOfProcessesAddUp(t *testing.T) {
 func courseOf(asked int64, seconds ...[2]int64) *course {
 	c := &course{}
 	for i, s := range seconds {
-		f := crowd.Figures{Asked: asked, Arrived: s[0], Hearing: s[0], EverHeard: s[0], Dries: crowd.Gaps{Count: s[1], Listeners: s[1]}}
+		f := hearing.Figures{Asked: asked, Arrived: s[0], Hearing: s[0], EverHeard: s[0], Dries: hearing.Gaps{Count: s[1], Listeners: s[1]}}
 		c.add(Sample{At: time.Duration(i) * time.Second, count: count{Figures: f, Whole: whole(f)}, Served: &space.Served{Hearing: int(s[0]), Rung: 48}})
 	}
 	return c
@@ -53,7 +53,7 @@ func TestCapacityEndsWithTheFirstFault(t *testing.T) {
 
 func TestTheGeneratorIsSaidToBeTheLimit(t *testing.T) {
 	for name, s := range map[string]Sample{
-		"late arrivals": {count: count{Figures: crowd.Figures{Generator: crowd.Generator{WorstBehind: 2}}}},
+		"late arrivals": {count: count{Figures: hearing.Figures{Generator: hearing.Generator{WorstBehind: 2}}}},
 		"processors":    {Generator: 0.99},
 	} {
 		var c course
@@ -67,7 +67,7 @@ func TestTheGeneratorIsSaidToBeTheLimit(t *testing.T) {
 		}
 	}
 	var both course
-	both.add(Sample{Served: &space.Served{Late: 4}, count: count{Figures: crowd.Figures{Generator: crowd.Generator{WorstLate: 0.7}}}})
+	both.add(Sample{Served: &space.Served{Late: 4}, count: count{Figures: hearing.Figures{Generator: hearing.Generator{WorstLate: 0.7}}}})
 	if why := both.limited(); why != "" {
 		t.Errorf("the server was later than the crowd: %s", why)
 	}
@@ -82,13 +82,13 @@ func TestTheGeneratorIsSaidToBeTheLimit(t *testing.T) {
 func newTestResult(t *testing.T, change func(*Sample)) *Result {
 	t.Helper()
 	c := &course{}
-	var first crowd.Times
+	var first hearing.Times
 	for i := range 100 {
 		first.Record(time.Duration(i+1) * 3 * time.Millisecond)
 	}
 	for i := range 21 {
 		n := int64(min(100, i*10))
-		s := Sample{At: time.Duration(i) * time.Second, Generator: 0.2, count: count{Whole: n, Figures: crowd.Figures{
+		s := Sample{At: time.Duration(i) * time.Second, Generator: 0.2, count: count{Whole: n, Figures: hearing.Figures{
 			Asked: 100, Arrived: n, Joined: n, Hearing: n, EverJoined: n, EverHeard: n, Blocks: n * 40, Bytes: n * 3000, BytesPerSecond: float64(n) * 6000,
 			Proven: 40, Compared: n*40 - 40, FirstSound: first, Depth: 1.1,
 		}}, Served: &space.Served{Joined: uint64(n), Hearing: int(n), Nodes: 1, Processor: float64(n) / 200, Late: 0.004, Interval: 0.5, Depth: 1.1, Rung: 48}}
@@ -110,7 +110,7 @@ func newTestResult(t *testing.T, change func(*Sample)) *Result {
 
 func TestTheVerdictComesFirst(t *testing.T) {
 	lose := func(s *Sample) {
-		s.Gaps = crowd.Gaps{Count: 4, Seconds: 2, Listeners: 3, Longest: 1}
+		s.Gaps = hearing.Gaps{Count: 4, Seconds: 2, Listeners: 3, Longest: 1}
 		s.Whole = max(0, s.Whole-3)
 	}
 	for name, c := range map[string]struct {

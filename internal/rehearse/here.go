@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hustings/internal/crowd"
+	"hustings/internal/hearing"
 )
 
 // here is a part of the crowd in this process.
@@ -77,4 +78,4 @@ func waitUntil(ctx context.Context, moment time.Time) bool {
 }
 
 // Figures returns what was counted so far; a part of this process is never lost.
-func (h *here) Figures() (f crowd.Figures, dead bool) { return h.crowd.Snapshot(), false }
+func (h *here) Figures() (f hearing.Figures, dead bool) { return h.crowd.Snapshot(), false }

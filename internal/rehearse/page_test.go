@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"html"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"hustings/internal/crowd"
+	"hustings/internal/hearing"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"pgregory.net/rapid"
@@ -150,8 +151,23 @@ func TestTheScreenShowsWhatIsGoingOn(t *testing.T) {
 	}
 }
 
+func TestTheScreenGivesTheTerminalBack(t *testing.T) {
+	r := newTestResult(t, nil)
+	var out bytes.Buffer
+	screen := NewScreen(strings.NewReader(""), &out, func() {})
+	screen.Begin(r.Scene)
+	for _, s := range r.course.samples {
+		screen.Show(s)
+	}
+	screen.End()
+	if !strings.Contains(out.String(), "Town hall") || !strings.Contains(out.String(), "\x1b[?25h") { // the cursor is there again
+		t.Errorf("%q", out.String())
+	}
+	screen.Show(r.course.last()) // too late, and nobody waits
+}
+
 func TestLinesComeEveryFewSeconds(t *testing.T) {
-	r := newTestResult(t, func(s *Sample) { s.Figures.Generator = crowd.Generator{WorstBehind: 3} })
+	r := newTestResult(t, func(s *Sample) { s.Figures.Generator = hearing.Generator{WorstBehind: 3} })
 	var out strings.Builder
 	lines := &Lines{Out: &out, Every: 5 * time.Second}
 	lines.Begin(r.Scene)

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"hustings/internal/crowd"
+	"hustings/internal/hearing"
 )
 
 // part is a share of the crowd, in this process or in another one.
@@ -17,7 +17,7 @@ type part interface {
 	// Run is there until the plan or ctx ends.
 	Run(ctx context.Context) error
 	// Figures returns what was counted so far, and whether the part is lost.
-	Figures() (f crowd.Figures, dead bool)
+	Figures() (f hearing.Figures, dead bool)
 }
 
 // team is the whole crowd.

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"hustings/internal/crowd"
+	"hustings/internal/hearing"
 )
 
 // Work is what a process of the crowd is told, as one line of JSON on its standard
@@ -30,9 +30,9 @@ type Work struct {
 // word is what a worker says, as lines of JSON on its standard output: its figures
 // each second, and at the end once more or why there are none.
 type word struct {
-	Figures *crowd.Figures `json:"figures,omitempty"`
-	End     bool           `json:"end,omitempty"` // these are the last
-	Error   string         `json:"error,omitempty"`
+	Figures *hearing.Figures `json:"figures,omitempty"`
+	End     bool             `json:"end,omitempty"` // these are the last
+	Error   string           `json:"error,omitempty"`
 }
 
 // maxLine bounds a line of either side; figures have some thousand bytes.
@@ -72,7 +72,7 @@ func RunWorker(ctx context.Context, in io.Reader, out io.Writer, log *slog.Logge
 	tell := json.NewEncoder(out)
 	here, err := newHere(work, log)
 	if err == nil {
-		err = whileRunning(ctx, here, func(f crowd.Figures) error { return tell.Encode(word{Figures: &f}) })
+		err = whileRunning(ctx, here, func(f hearing.Figures) error { return tell.Encode(word{Figures: &f}) })
 	}
 	if err != nil {
 		return errors.Join(err, tell.Encode(word{Error: err.Error()}))
@@ -83,7 +83,7 @@ func RunWorker(ctx context.Context, in io.Reader, out io.Writer, log *slog.Logge
 
 // whileRunning runs a part of the crowd and tells its figures each second. When they
 // can't be told any more, nobody is there to want them, and the part ends.
-func whileRunning(ctx context.Context, p part, tell func(crowd.Figures) error) error {
+func whileRunning(ctx context.Context, p part, tell func(hearing.Figures) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -113,7 +113,7 @@ type worker struct {
 	patience time.Duration // for its last figures, before it is killed
 
 	mu      sync.Mutex // guards what follows
-	figures crowd.Figures
+	figures hearing.Figures
 	ended   bool // it has said its last figures
 	dead    bool
 }
@@ -201,7 +201,7 @@ func (w *worker) settle() (well bool) {
 }
 
 // Figures returns what the worker said last.
-func (w *worker) Figures() (f crowd.Figures, dead bool) {
+func (w *worker) Figures() (f hearing.Figures, dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.figures, w.dead

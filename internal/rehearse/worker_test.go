@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"hustings/internal/crowd"
+	"hustings/internal/hearing"
 
 	"go.uber.org/goleak"
 )
@@ -42,7 +42,7 @@ func act(role string) int {
 		fmt.Printf("%s\n", text)
 	}
 	n := int64(work.Part.Size(work.Plan))
-	figures := &crowd.Figures{Asked: n, Arrived: n, Joined: n, Hearing: n, EverJoined: n, EverHeard: n, Blocks: 10 * n}
+	figures := &hearing.Figures{Asked: n, Arrived: n, Joined: n, Hearing: n, EverJoined: n, EverHeard: n, Blocks: 10 * n}
 	switch role {
 	case "good":
 		say(word{Figures: figures})
@@ -178,18 +178,41 @@ func TestRunWorkerSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Whoever started a worker may be killed: its input ends then, and so does it.
+func TestAWorkerEndsWithWhoeverStartedIt(t *testing.T) {
+	work, err := json.Marshal(Work{URL: "http://127.0.0.1:1/s/hall", Plan: testPlan, Part: Part{Of: 1}, Start: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, parent := io.Pipe()
+	var out bytes.Buffer
+	done := make(chan error)
+	go func() { done <- RunWorker(t.Context(), in, &out, slog.New(slog.DiscardHandler)) }()
+	if _, err := parent.Write(append(work, '\n')); err != nil {
+		t.Fatal(err)
+	}
+	parent.Close()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))
+	if last, err := parseWord(lines[len(lines)-1]); err != nil || !last.End || last.Figures.Arrived != 0 {
+		t.Errorf("its last word: %s (%v)", lines[len(lines)-1], err)
+	}
+}
+
 // A worker whose reader is gone ends, and does not go on for nobody.
 func TestFiguresThatNobodyWantsEndThePart(t *testing.T) {
 	gone := errors.New("broken pipe")
 	p := &fakePart{}
-	if err := whileRunning(t.Context(), p, func(crowd.Figures) error { return gone }); !errors.Is(err, gone) || !p.ended {
+	if err := whileRunning(t.Context(), p, func(hearing.Figures) error { return gone }); !errors.Is(err, gone) || !p.ended {
 		t.Errorf("%v, ended %v", err, p.ended)
 	}
 }
 
 // fakePart runs until it is told to end.
 type fakePart struct {
-	figures crowd.Figures
+	figures hearing.Figures
 	ended   bool
 }
 
@@ -199,10 +222,10 @@ func (p *fakePart) Run(ctx context.Context) error {
 	return nil
 }
 
-func (p *fakePart) Figures() (crowd.Figures, bool) { return p.figures, false }
+func (p *fakePart) Figures() (hearing.Figures, bool) { return p.figures, false }
 
 func FuzzWord(f *testing.F) {
-	good, err := json.Marshal(word{Figures: &crowd.Figures{Asked: 7, Refused: map[int]int64{503: 2}}, End: true})
+	good, err := json.Marshal(word{Figures: &hearing.Figures{Asked: 7, Refused: map[int]int64{503: 2}}, End: true})
 	if err != nil {
 		f.Fatal(err)
 	}
