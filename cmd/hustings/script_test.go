@@ -33,6 +33,12 @@ import (
 //	                           in the file said
 //	kill9, terminate           ends it by SIGKILL, or by SIGTERM and then in good order
 //	interrupt                  ends it by two SIGINTs, the second while it goes down
+//	edge NAME [FLAG...]        starts an edge of the server, in a folder of that name; sets
+//	                           $NAME to its URL; its log is in NAME.log
+//	at URL                     requests go there from now on
+//	listens NAME N [TIME]      waits until N listen at an edge, for as long as TIME
+//	killedge NAME              ends an edge by SIGKILL
+//	endedge NAME               ends it by SIGTERM, and then in good order
 //	hang                       begins a request that it would wait for, going down
 //	http [-as TOKEN] [-type T] METHOD PATH STATUS [BODY]
 //	                           a request; the answer is in the files body and head
@@ -72,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"serve": serveCmd, "demo": demoCmd, "says": says, "kill9": kill, "terminate": terminate, "interrupt": interrupt, "hang": hang,
 			"http": request, "until": until, "keep": keep, "exits": exits, "certificate": certificate,
 			"authority": authority, "trusted": trusted,
+			"edge": startEdge, "at": at, "listens": listens, "killedge": killEdge, "endedge": endEdge,
 			"tone": writeTone, "hears": hears, "loud": loud, "alpn": alpn, "lasts": lasts, "part": part, "report": report, "signed": signed,
 		},
 	})
@@ -83,6 +90,8 @@ type server struct {
 	done chan error
 	http *http.Client
 	acme *acme // nil until the script starts one
+
+	edges map[string]*exec.Cmd
 }
 
 type serverKey struct{}
@@ -98,6 +107,10 @@ func setUp(env *testscript.Env) error {
 		if s.cmd != nil {
 			s.cmd.Process.Kill()
 			<-s.done
+		}
+		for _, cmd := range s.edges {
+			cmd.Process.Kill()
+			cmd.Wait()
 		}
 	})
 	return nil
@@ -150,6 +163,10 @@ func start(ts *testscript.TestScript, name, until string, args []string) {
 	if owner, err := os.ReadFile(ts.MkAbs("data/owner.token")); err == nil {
 		ts.Setenv("OWNER", strings.TrimSpace(string(owner)))
 	}
+	if join := regexp.MustCompile(`--join (\S+@(\S+))`).FindStringSubmatch(ts.ReadFile("said")); join != nil {
+		ts.Setenv("JOIN", join[1])
+		ts.Setenv("BUS", join[2])
+	}
 }
 
 // says waits for something on the server's standard output.
@@ -171,7 +188,7 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 // environment is the script's, for what it does not start itself.
 func environment(ts *testscript.TestScript) []string {
 	env := os.Environ()
-	for _, name := range []string{"HOME", "TMPDIR", "WORK", "PATH", "SSL_CERT_FILE", "HUSTINGS_OWNER_TOKEN"} {
+	for _, name := range []string{"HOME", "TMPDIR", "WORK", "PATH", "SSL_CERT_FILE", "HUSTINGS_OWNER_TOKEN", "HUSTINGS_EDGE_SECRET"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

@@ -188,6 +188,9 @@ func (w *wiring) startEdges(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if at := w.bus.Address(); at != "" {
+		w.node.log.Info("edges can join", "at", at)
+	}
 	w.crew.start(ctx, "edges", w.edges.Run)
 	return w.crew.await(ctx, "who answers edges", w.edges.Ready())
 }
