@@ -121,7 +121,7 @@ func TestAPageHearsRareDeliveriesWithoutAGap(t *testing.T) {
 	id := p.announce(t, "Every six seconds")
 	p.step(t, id, "start")
 	// A listener who comes with the first word has nothing to be deep in.
-	awaitProgramme(t, p, id, 9*time.Second)
+	awaitProgramme(t, p.url, id, 9*time.Second)
 
 	ctx := listen(t, p.url+"/s/"+id)
 	begun := eval[float64](t, ctx, `now()`)
@@ -140,10 +140,10 @@ func TestAPageHearsRareDeliveriesWithoutAGap(t *testing.T) {
 }
 
 // awaitProgramme waits until there is so much of the programme.
-func awaitProgramme(t *testing.T, p *program, id string, much time.Duration) {
+func awaitProgramme(t *testing.T, url, id string, much time.Duration) {
 	t.Helper()
 	deadline := time.Now().Add(much + 20*time.Second)
-	newest := fmt.Sprintf("%s/live/%s/b/%d.m4s", p.url, id, int(2*much.Seconds()))
+	newest := fmt.Sprintf("%s/live/%s/b/%d.m4s", url, id, int(2*much.Seconds()))
 	for {
 		response, err := http.Get(newest)
 		if err == nil {

@@ -11,6 +11,10 @@ const POLL = 3_000;
 /** Milliseconds without sound after which a connection is made anew. */
 const PATIENCE = 12_000;
 
+/** Milliseconds to the next try of a file that is there and did not play, and such tries: a programme that has just begun may be too short for one. */
+const YOUNG = 2_000;
+const TRIES = 3;
+
 /** What stopped the sound. */
 type Verdict =
   | 'refused' // the server does not have this file
@@ -34,6 +38,8 @@ export class PlainPlayer implements Player {
   /** Which of the files is tried, and whether it was ever heard. */
   private choice = 0;
   private worked = false;
+  /** How often it was there and did not play. */
+  private misses = 0;
   /** The server has lost its line to the stage. */
   private held = false;
   private poll = 0;
@@ -59,6 +65,7 @@ export class PlainPlayer implements Player {
   press(): void {
     this.pressed = true;
     this.choice = 0;
+    this.misses = 0;
     this.connect();
     clearTimeout(this.poll);
     this.plan();
@@ -123,8 +130,11 @@ export class PlainPlayer implements Player {
     await this.ask();
     const verdict = await this.verdict();
     if (!this.pressed || connection !== this.connections) return;
-    if (verdict !== 'unreached' && this.choice + 1 < this.files.length) {
+    if (verdict === 'unplayable' && ++this.misses < TRIES) {
+      this.again(YOUNG);
+    } else if (verdict !== 'unreached' && this.choice + 1 < this.files.length) {
       this.choice++;
+      this.misses = 0;
       this.connect();
     } else if (verdict === 'unplayable') {
       this.end('failed');
@@ -150,10 +160,15 @@ export class PlainPlayer implements Player {
     const { edges } = this.address;
     edges.lost(this.server);
     this.choice = 0;
+    this.misses = 0;
     this.lostSince.value ??= Date.now();
     this.state.value = 'lost';
     const wait = this.tries === 0 && edges.hasOther(this.server) ? 0 : backoff(this.tries);
     this.tries++;
+    this.again(wait);
+  }
+
+  private again(wait: number): void {
     clearTimeout(this.retry);
     this.retry = window.setTimeout(() => this.connect(), wait);
   }
