@@ -29,6 +29,7 @@ type fakeProgramme struct {
 	signer *programme.Signer
 	opened time.Time
 	serve  func(w http.ResponseWriter, connection int) // the stream
+	edges  string                                      // the signed list in the space's JSON
 
 	mu          sync.Mutex
 	connections int
@@ -73,7 +74,7 @@ func newLongProgramme(t *testing.T, blocks int, holes ...int) *fakeProgramme {
 	f.sign(uint64(blocks))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/spaces/talk", func(w http.ResponseWriter, r *http.Request) {
-		json.NewEncoder(w).Encode(map[string]any{"opened_at": f.opened})
+		json.NewEncoder(w).Encode(map[string]any{"opened_at": f.opened, "edges": f.edges})
 	})
 	mux.HandleFunc("GET /api/v1/spaces/talk/proof", f.proof)
 	mux.HandleFunc("GET /.well-known/hustings-keys.json", func(w http.ResponseWriter, r *http.Request) {

@@ -232,6 +232,9 @@ func TestACrowdFindsWhatIsNotInTheLog(t *testing.T) {
 }
 
 func TestACrowdComesBackAfterARefusalAndACut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits as long as the server asks for")
+	}
 	both(t, func(t *testing.T, h *theatre) {
 		h.stream = func(w *sender, _ *http.Request, n int) {
 			switch {
@@ -259,6 +262,9 @@ func TestACrowdComesBackAfterARefusalAndACut(t *testing.T) {
 
 // A reader that takes 4 kB a second of 64 kB leaves before it has all.
 func TestSlowListenersReadSlowly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads slowly")
+	}
 	both(t, func(t *testing.T, h *theatre) {
 		const whole = 64 << 10
 		h.stream = func(w *sender, r *http.Request, _ int) {
