@@ -138,8 +138,8 @@ func (l *listener) Next(now time.Time, stalled bool, pieces [][]byte) ([][]byte,
 			pieces = l.follow(v, as, pieces)
 		}
 	}
-	if v.final || v.closed {
-		return pieces, delivery.Turn{At: now, Leave: true}
+	if v.final || v.closed { // it has until then to take what there is
+		return pieces, delivery.Turn{At: now.Add(max(l.interval, elastic.Shortest)), Leave: true}
 	}
 	return pieces, delivery.Turn{At: l.to.began.Add(l.schedule(at, p, len(pieces)-had > l.offered.lead))}
 }
