@@ -17,6 +17,7 @@ import (
 
 	"hustings/internal/broadcast"
 	"hustings/internal/delivery"
+	"hustings/internal/elastic"
 	"hustings/internal/programme"
 	"hustings/internal/space"
 )
@@ -97,9 +98,12 @@ func start(t testing.TB, o broadcast.Options) *fixture {
 	return f
 }
 
-// startTCP is start for listeners on TCP, who are served by loops.
+// startTCP is start for listeners on TCP, who are served by loops. The machine that it
+// runs on may be so busy with other things that an audience would be slowed for it, so
+// the interval is pinned.
 func startTCP(t testing.TB, o broadcast.Options) *fixture {
 	t.Helper()
+	o.Elastic.PinInterval = elastic.Shortest
 	f := start(t, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

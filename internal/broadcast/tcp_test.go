@@ -169,8 +169,12 @@ func TestManyComeAndGo(t *testing.T) {
 	f := startTCP(t, broadcast.Options{Backlog: time.Second})
 	f.talk(0, 3)
 	l := listenTCP(t)
-	before := descriptors()
 	var done atomic.Int64
+	here, there := dial(t, l)
+	f.join(broadcast.Listener{Format: broadcast.Ogg, Conn: here, Done: func() { done.Add(1) }})
+	there.Close()
+	until(t, "the loops run", func() bool { return done.Swap(0) == 1 })
+	before := descriptors()
 	var crowd sync.WaitGroup
 	for i := range listeners {
 		here, there := dial(t, l)
@@ -214,7 +218,8 @@ func visit(t *testing.T, conn net.Conn, as broadcast.Listener, leaves bool, last
 	}
 	h := parseMP4(t, data)
 	if h.blocks[len(h.blocks)-1] != last || slices.Min(h.rungs) != int(as.Rung) || slices.Max(h.rungs) != int(as.Rung) {
-		t.Errorf("a listener to MP4 heard %v at rungs %v", h.blocks, h.rungs)
+		t.Errorf("a listener to MP4 at rung %d heard up to block %d of %d, at rungs %d to %d",
+			as.Rung, h.blocks[len(h.blocks)-1], last, slices.Min(h.rungs), slices.Max(h.rungs))
 	}
 	if (len(h.depths) > 0) != as.Follows {
 		t.Errorf("told the depths %v; it follows: %v", h.depths, as.Follows)

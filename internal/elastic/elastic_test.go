@@ -147,7 +147,11 @@ func TestUpFastAndDownSlow(t *testing.T) {
 func TestLateDeliveriesAskForDepth(t *testing.T) {
 	p := newPolicy(t, elastic.Options{})
 	at := noon
-	got := looks(p, &at, 3, elastic.Load{Busy: 0.3, Late: 400 * time.Millisecond, Listeners: 100, Deliveries: 200})
+	if got := looks(p, &at, 3, elastic.Load{Busy: 0.3, Late: time.Second, Listeners: 100, Deliveries: 200}); got.Depth != elastic.Calm {
+		t.Errorf("one late delivery: %+v, want calm", got)
+	}
+	looks(p, &at, 1, elastic.Load{Busy: 0.3, Listeners: 100, Deliveries: 200})
+	got := looks(p, &at, 4, elastic.Load{Busy: 0.3, Late: 400 * time.Millisecond, Listeners: 100, Deliveries: 200})
 	if got.Depth <= elastic.Calm || got.Why != "deliveries are 400ms late" {
 		t.Errorf("%+v, want more depth", got)
 	}

@@ -20,7 +20,11 @@ const (
 	// have to grow faster than the cost is to fall.
 	stretch = 1.25
 
-	confirm   = 2                // looks in a row that must say the same, before it goes up
+	// Looks in a row that must say the same before it goes up. One late delivery, as
+	// when the machine did something else for a moment, is seen by up to three.
+	confirm     = 2
+	confirmLate = 4
+
 	calmFor   = 20 * time.Second // of good load before the first step down
 	easeEvery = 17 * time.Second // for each Step: as fast as pages rise
 	relapse   = time.Minute      // going up this soon after a step down, that was a mistake
@@ -38,18 +42,18 @@ type Policy struct {
 	opts Options
 	plan Plan
 
-	hot       int       // looks in a row with too much load
-	hotSince  time.Time // zero unless hot
-	overSince time.Time // more is sent than may be; zero if not
-	calmSince time.Time // since when a step down would have been right; zero if not
-	coolSince time.Time // likewise for a better rung
-	settles   time.Time // when those who listen can have the depth of the last step up
-	deepened  time.Time
-	eased     time.Time
-	lowered   time.Time // a rung down
-	raised    time.Time // a rung up
-	easeWait  time.Duration
-	rungWait  time.Duration
+	busy, late int       // looks in a row that found it so
+	hotSince   time.Time // since when it is either; zero if it is not
+	overSince  time.Time // more is sent than may be; zero if not
+	calmSince  time.Time // since when a step down would have been right; zero if not
+	coolSince  time.Time // likewise for a better rung
+	settles    time.Time // when those who listen can have the depth of the last step up
+	deepened   time.Time
+	eased      time.Time
+	lowered    time.Time // a rung down
+	raised     time.Time // a rung up
+	easeWait   time.Duration
+	rungWait   time.Duration
 }
 
 // New returns a policy that begins in calm.
@@ -91,7 +95,7 @@ func (p *Policy) Look(now time.Time, l Load) (plan Plan, changed bool) {
 	switch {
 	case !p.overSince.IsZero() && now.Sub(p.overSince) >= egressAfter && now.Sub(p.lowered) >= rungEvery:
 		p.lower(now, fmt.Sprintf("%.1f MB are sent each second, of %.1f at most", l.Egress/1e6, p.opts.MaxEgress/1e6))
-	case p.hot >= confirm:
+	case p.busy >= confirm || p.late >= confirmLate:
 		p.relieve(now, l)
 	case !p.coolSince.IsZero() && now.Sub(p.coolSince) >= p.rungWait:
 		p.raise(now)
@@ -103,12 +107,9 @@ func (p *Policy) Look(now time.Time, l Load) (plan Plan, changed bool) {
 
 // measure notes since when the load has been as it is.
 func (p *Policy) measure(now time.Time, l Load) {
-	if l.Busy > busyMark || l.Late > lateMark {
-		p.hot++
-		since(&p.hotSince, true, now)
-	} else {
-		p.hot, p.hotSince = 0, time.Time{}
-	}
+	inARow(&p.busy, l.Busy > busyMark)
+	inARow(&p.late, l.Late > lateMark)
+	since(&p.hotSince, p.busy > 0 || p.late > 0, now)
 	most := p.opts.MaxEgress
 	since(&p.overSince, most > 0 && l.Egress > most, now)
 	quiet := l.Late <= lateMark/2
@@ -120,6 +121,13 @@ func (p *Policy) measure(now time.Time, l Load) {
 	}
 	since(&p.coolSince, p.plan.Rung > p.bestRung() && quiet && l.Busy*better < busyGood &&
 		(most == 0 || l.Egress*better < egressGood*most), now)
+}
+
+// inARow counts how often something has been so without a break.
+func inARow(n *int, is bool) {
+	if *n++; !is {
+		*n = 0
+	}
 }
 
 // since keeps the time since when something has been so.
