@@ -176,7 +176,8 @@ type Part struct {
 }
 
 // Window returns what is kept of a space's rendition, and has it made as long as it
-// is asked for. It is false where there is none: ffmpeg is absent, the space has no
+// is asked for. Of one that has just begun there are no parts before it has reached
+// the newest block, about a second later. It is false where there is none: ffmpeg is absent, the space has no
 // programme, or too many have one.
 func (e *Encoder) Window(id space.ID) (Window, bool) {
 	v := e.voice(id)

@@ -35,14 +35,18 @@ type voice struct {
 	wanted atomic.Int64 // when it was last asked for, in Unix nanoseconds
 
 	// Of the goroutine that feeds:
-	at    Block // the newest block that has a part, or had none to be made of
+	at    Block // the newest block that was fed, or had nothing to be fed of
 	begun bool  // there is such a block
 
 	mu     sync.Mutex // guards what follows
 	config string     // AudioSpecificConfig, once known
 	parts  []kept     // oldest first
 	final  bool
-	view   *Window // of parts and final; nil when it is to be made anew
+	// shown: the past is made up to the newest block that there was at the start. Who
+	// came sooner would take the end of what there is for the live edge.
+	shown  bool
+	newest Block
+	view   *Window // of parts and final, if shown; nil when it is to be made anew
 	change chan struct{}
 	packs  *packer   // of the process that runs
 	owed   time.Time // since when it owes frames; zero: it does not
@@ -70,9 +74,12 @@ func (v *voice) window() Window {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.view == nil {
-		v.view = &Window{Final: v.final, Changed: v.change, Parts: make([]Part, len(v.parts))}
-		for i, p := range v.parts {
-			v.view.Parts[i] = p.Part
+		v.view = &Window{Changed: v.change}
+		if v.shown {
+			v.view.Final, v.view.Parts = v.final, make([]Part, len(v.parts))
+			for i, p := range v.parts {
+				v.view.Parts[i] = p.Part
+			}
 		}
 	}
 	return *v.view
@@ -229,6 +236,7 @@ func (v *voice) nextOf(blocks []Block) int {
 		}
 		return -1
 	}
+	v.expect(blocks)
 	first := max(0, len(blocks)-int(v.enc.opts.History*48000/(blockSamples*time.Second)))
 	for i := first; i < len(blocks); i++ {
 		if i == 0 && len(blocks) < 2*segmentBlocks || blocks[i].Seq%segmentBlocks == 0 {
@@ -236,6 +244,15 @@ func (v *voice) nextOf(blocks []Block) int {
 		}
 	}
 	return len(blocks) - 1
+}
+
+// expect notes which block is the newest, as long as nothing is shown.
+func (v *voice) expect(blocks []Block) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(blocks) > 0 && !v.shown {
+		v.newest = blocks[len(blocks)-1]
+	}
 }
 
 // follows reports whether b is the block after a, without a hole.
@@ -248,7 +265,7 @@ func (v *voice) end() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.final {
-		v.final = true
+		v.final, v.shown = true, true
 		v.changed()
 	}
 }
@@ -280,6 +297,7 @@ func (v *voice) read(p *process) error {
 // keep is called with mu held.
 func (v *voice) keep(p Part, frames [][]byte) {
 	v.parts = append(v.parts, kept{p, render(p, frames)})
+	v.shown = v.shown || p.Epoch > v.newest.Epoch || p.Epoch == v.newest.Epoch && p.Seq >= v.newest.Seq
 	oldest := p.Start - int64(v.enc.opts.Keep*48000/time.Second)
 	drop := 0
 	for drop < len(v.parts)-1 && v.parts[drop].Start < oldest {

@@ -19,8 +19,8 @@ const (
 	reloadWithin = 3 * target
 	// partWithin is how long a request waits for the part that was hinted at.
 	partWithin = target
-	// firstPartWithin is how long the first listener to a rendition waits for it.
-	firstPartWithin = 2 * target
+	// firstWithin is how long the first listeners wait for the first segment.
+	firstWithin = 2 * target
 	// tooFar is how many segments ahead of the newest nobody may wait for.
 	tooFar = 2
 )
@@ -154,15 +154,16 @@ func (l *Live) reload(ctx context.Context, s *station, a asked) (*edition, error
 	switch {
 	case e == nil:
 		return nil, errForgotten()
-	case len(e.line) == 0:
-		within = firstPartWithin
-	case a.waits && !e.final:
+	case !a.waits:
+		within = firstWithin
+	case len(e.line) > 0 && !e.final:
 		if last, _, _ := e.last(); a.number > last+tooFar {
 			return nil, problem.WithStatus(space.Errorf(space.Invalid, "segment %d is too far ahead: the newest is %d", a.number, last), http.StatusBadRequest)
 		}
 	}
 	e, err := l.await(ctx, s, within, func(e *edition) bool {
-		return len(e.line) > 0 && (!a.waits || e.reached(a.number, a.part))
+		// Players that know no parts give up on a list without a segment.
+		return a.waits && e.reached(a.number, a.part) || !a.waits && len(e.line) > 0 && e.line[0].complete
 	})
 	if err != nil {
 		return nil, err

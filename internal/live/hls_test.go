@@ -65,7 +65,8 @@ func onAir(t testing.TB, blocks int, change ...func(*live.Options)) *site {
 // list asks for a playlist of the space and reads it.
 func (s *site) list(query string) hls.Playlist {
 	s.t.Helper()
-	rendition, query, _ := strings.Cut(query, "?")
+	rendition, query, _ := strings.Cut(query+"?_HLS_msn=0&_HLS_part=0", "?")
+	query = strings.Replace(query, "?", "&", 1)
 	r := s.want(s.ask("GET", "/live/debate/"+rendition+".m3u8?"+query), 200)
 	if r.header.Get("Content-Type") != "application/vnd.apple.mpegurl" || r.header.Get("Access-Control-Allow-Origin") != "*" {
 		s.t.Errorf("%s: %v", query, r.header)
@@ -420,6 +421,23 @@ func TestNothingComes(t *testing.T) {
 	s := onAir(t, 8)
 	if r := s.want(s.ask("GET", "/live/debate/opus48.m3u8?_HLS_msn=1&_HLS_part=0"), 503, "nothing new"); r.header.Get("Retry-After") == "" {
 		t.Errorf("%v", r.header)
+	}
+}
+
+// TestTheFirstSegmentIsWaitedFor: players that know no parts give up on a list without
+// a segment.
+func TestTheFirstSegmentIsWaitedFor(t *testing.T) {
+	s := onAir(t, 7)
+	came := make(chan reply)
+	go func() { came <- s.ask("GET", "/live/debate/opus48.m3u8") }()
+	select {
+	case r := <-came:
+		t.Fatalf("it was answered before: %d %s", r.status, r.body)
+	case <-time.After(50 * time.Millisecond):
+	}
+	s.programme.put(0, 7, 7*blockSamples)
+	if p := s.parse((<-came).body); p.Segments[0].URI != "opus48/0.m4s?epoch=0" {
+		t.Errorf("%+v", p)
 	}
 }
 
