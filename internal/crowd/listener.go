@@ -376,6 +376,9 @@ func (c *Crowd) look(i int32, now time.Duration) {
 		c.watch(i, now)
 	}
 	c.play(i, now)
+	if state := l.playback.State; l.stage != gone && (state == hearing.Silent || state == hearing.Dried) {
+		c.settle(i, now) // it may have waited long enough for more
+	}
 	if stay := c.opts.Stay; stay != nil && l.stage != gone {
 		if d := stay(int(i), len(c.listeners)); d > 0 && now-l.since >= d {
 			c.leave(i, now)

@@ -241,6 +241,20 @@ func TestADeepListenerWaitsForRareDeliveries(t *testing.T) {
 	}
 }
 
+// A young programme has less than the depth that is told, and the next delivery may be
+// far off: what is there is played.
+func TestAYoungProgrammeIsPlayedFromWhatThereIs(t *testing.T) {
+	r, who := bareRig(t, 2, ownEdges())
+	r.say(who, begin(pace("24"), blocks(0, 8)))
+	if f := r.c.snapshot(r.now); f.EverHeard != 0 {
+		t.Errorf("%d began before they waited for more", f.EverHeard)
+	}
+	r.pass(1300 * time.Millisecond)
+	if f := r.c.snapshot(r.now); f.EverHeard != 2 || f.Hearing != 2 {
+		t.Errorf("after 1.3 s %d have heard sound", f.EverHeard)
+	}
+}
+
 func TestRefusalsAreCountedAndHeeded(t *testing.T) {
 	r, who := bareRig(t, 4, ownEdges())
 	r.say(who[:1], []byte("HTTP/1.1 503 Full\r\nRetry-After: 9\r\nContent-Length: 2\r\n\r\nno"))
