@@ -99,8 +99,10 @@ type listening struct {
 	out    *recorder
 	prover *prover
 
-	token    string    // names this listener, so that it is counted once however often it connects
-	zero     time.Time // of now
+	track    *fmp4.Track // of the stream; nil before it began
+	newest   uint32      // sequence of the newest block that was heard
+	token    string      // names this listener, so that it is counted once however often it connects
+	zero     time.Time   // of now
 	lookedUp bool
 	keys     []string // verifier keys of the server; nil before they were needed
 	edges    reach.Edges
@@ -304,8 +306,11 @@ func (l *listening) broken(ctx context.Context, err error) error {
 // part takes in the next part of the stream.
 func (l *listening) part(ctx context.Context, part fmp4.Part, now time.Time) error {
 	switch {
-	case part.Init != nil && l.out != nil:
-		return l.out.init(*part.Init)
+	case part.Init != nil:
+		l.track = part.Init
+		if l.out != nil {
+			return l.out.init(*part.Init)
+		}
 	case part.Event != nil:
 		l.heard.event(part.Event)
 	case part.Fragment != nil:
@@ -318,9 +323,20 @@ func (l *listening) fragment(ctx context.Context, f *fmp4.Fragment, now time.Tim
 	if l.until.IsZero() {
 		l.until = now.Add(l.length)
 	}
+	for _, missed := range l.missed(ctx, f) {
+		if err := l.take(ctx, missed, now); err != nil {
+			return err
+		}
+	}
+	return l.take(ctx, f, now)
+}
+
+// take takes in a block.
+func (l *listening) take(ctx context.Context, f *fmp4.Fragment, now time.Time) error {
 	if !l.heard.add(f, now) {
 		return nil // it came again, after a reconnect
 	}
+	l.newest = f.Sequence
 	if l.out != nil {
 		if err := l.out.write(f); err != nil {
 			return err
