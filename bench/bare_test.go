@@ -111,6 +111,9 @@ func (b *bareLoop) turn() error {
 		due := b.wheel[b.slot%len(b.wheel)]
 		b.wheel[b.slot%len(b.wheel)] = due[:0] // none of them is due again in this very slot
 		for _, i := range due {
+			if b.outlets[i].fd < 0 {
+				continue // it has left
+			}
 			b.deliver(i)
 			b.plan(i, b.slot+int(b.interval/bareSlot))
 		}
@@ -210,7 +213,7 @@ func (b *bareLoop) deliver(i int32) {
 	o := &b.outlets[i]
 	live := b.live(b.slot)
 	piece := b.track.pages(o.next, live)
-	if o.fd < 0 || len(o.rest) > 0 || len(piece) == 0 {
+	if len(o.rest) > 0 || len(piece) == 0 {
 		return
 	}
 	o.next = live

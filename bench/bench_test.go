@@ -59,7 +59,7 @@ func TestMain(m *testing.M) {
 type plan struct {
 	Crowds    []int           // listeners, growing
 	Intervals []time.Duration // T, for Hustings and the bare loop
-	Pages     []time.Duration // of the source of Icecast, which sends a page when it has come
+	Pages     []time.Duration // of Intervals, those that the source of Icecast can have: it sends a page when it has come
 	Window    time.Duration   // that processor time is measured over
 	Rates     []int           // joins a second
 	Joiners   int
@@ -86,14 +86,12 @@ func planOf(size string) plan {
 }
 
 // BenchmarkSideBySide is `make bench`: it prints its tables in Markdown as they fill,
-// and writes every figure as JSON. One iteration is all that it is good for.
+// and writes every figure as JSON. Its parts can be run alone, as any benchmark's
+// can: -test.bench 'SideBySide/deliveries/T=4s'.
 func BenchmarkSideBySide(b *testing.B) {
 	s := newScene(b)
-	for b.Loop() {
-		s.deliveries()
-		s.joins()
-		s.hls()
-	}
-	b.ReportMetric(0, "ns/op")
+	b.Run("deliveries", s.deliveries)
+	b.Run("joins", s.joins)
+	b.Run("hls", s.hls)
 	writeFigures(b, s.results)
 }

@@ -36,25 +36,25 @@ type crowdOrder struct {
 type spread struct{ P50, P99, Max time.Duration }
 
 type crowdAnswer struct {
-	Error string `json:",omitempty"`
+	Error string
 
 	// join
-	Heard                 int           `json:",omitempty"`
-	Never                 int           `json:",omitempty"` // no sound within Patience
-	Refused               int           `json:",omitempty"` // of those: the connection ended, or it was told no
-	Took                  time.Duration `json:",omitempty"` // until the last one had begun
+	Heard                 int
+	Never                 int           // no sound within Patience
+	Refused               int           // of those: the connection ended, or it was told no
+	Took                  time.Duration // until the last one had begun
 	FirstByte, FirstSound spread
 
 	// take: since the beginning
-	Bytes int64 `json:",omitempty"`
-	Here  int   `json:",omitempty"`
+	Bytes int64
+	Here  int
 
 	// story: since each one's first sound
-	Silence time.Duration `json:",omitempty"` // the longest time without a byte
-	Gap     time.Duration `json:",omitempty"` // the longest time that a player had nothing to play
-	Gapped  int           `json:",omitempty"` // listeners who had one
-	Missed  time.Duration `json:",omitempty"` // the most that one listener was not sent
-	Lost    int           `json:",omitempty"` // connections that ended
+	Silence time.Duration // the longest time without a byte
+	Gap     time.Duration // the longest time that a player had nothing to play
+	Gapped  int           // listeners who had one
+	Missed  time.Duration // the most that one listener was not sent
+	Lost    int           // connections that ended
 }
 
 // crowd is many listeners in one process. All connections are of one epoll; those
@@ -161,8 +161,15 @@ func (c *crowd) join(order *crowdOrder) crowdAnswer {
 		}
 		c.turn(time.Millisecond)
 	}
-	c.all = append(c.all, joiners...)
-	return summarize(joiners, order, took)
+	answer := summarize(joiners, order, took)
+	for _, h := range joiners {
+		if !order.Follow && !h.heard() {
+			c.end(h, nil)
+			continue
+		}
+		c.all = append(c.all, h)
+	}
+	return answer
 }
 
 // settled says whether there is nothing more to wait for.
@@ -322,8 +329,7 @@ func (c *crowd) turn(wait time.Duration) {
 	for more := true; more; {
 		select {
 		case h := <-c.taken:
-			c.byFD[h.fd] = h
-			c.watch(h, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+			c.adopt(h)
 		default:
 			more = false
 		}
@@ -338,6 +344,16 @@ func (c *crowd) turn(wait time.Duration) {
 			c.take(h, now)
 		}
 	}
+}
+
+// adopt takes over a connection that a goroutine has brought so far.
+func (c *crowd) adopt(h *hearer) {
+	if h.gone { // patience was over before
+		unix.Close(h.fd)
+		return
+	}
+	c.byFD[h.fd] = h
+	c.watch(h, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
 }
 
 // take reads once from a listener's socket.
@@ -437,16 +453,27 @@ func (c *crowd) listenTLS(h *hearer, source netip.Addr, to netip.AddrPort) {
 			break
 		}
 	}
-	raw, err := conn.NetConn().(*net.TCPConn).SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) { h.fd, _ = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) })
-	}
-	if err != nil || h.fd < 0 {
+	fd, err := duplicate(conn.NetConn().(*net.TCPConn))
+	if err != nil {
 		c.end(h, fmt.Errorf("taking the connection over: %w", err))
 		return
 	}
-	h.asked, h.ear = true, nil
+	h.mu.Lock()
+	h.fd, h.asked, h.ear = fd, true, nil
+	h.mu.Unlock()
 	c.taken <- h
+}
+
+// duplicate returns a descriptor of ours for a connection.
+func duplicate(conn *net.TCPConn) (fd int, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if e := raw.Control(func(theirs uintptr) { fd, err = unix.FcntlInt(theirs, unix.F_DUPFD_CLOEXEC, 3) }); e != nil {
+		return -1, e
+	}
+	return fd, err
 }
 
 func (h *hearer) heard() bool {

@@ -76,10 +76,12 @@ type hlsFile struct {
 }
 
 // hls measures requests for a playlist, a part and a segment beside nginx.
-func (s *scene) hls() {
+func (s *scene) hls(b *testing.B) {
+	s.t = b
 	if err := s.compareHLS(); err != nil {
 		s.results.HLS = append(s.results.HLS, requests{Server: plainName, File: "all", Problem: err.Error()})
 	}
+	b.ReportMetric(0, "ns/op")
 	s.results.printHLS()
 }
 
