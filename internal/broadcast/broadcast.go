@@ -148,6 +148,7 @@ func New(o Options) (*Broadcast, error) {
 		opts: o, log: o.Logger, began: time.Now(), heardBus: time.Now(),
 		feeds: make(map[space.ID]*feed), doubted: make(map[space.ID]bool),
 	}
+	b.figures.paces = paceChanges()
 	if err := b.startPacing(); err != nil {
 		return nil, fmt.Errorf("broadcast: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hustings/internal/elastic"
 )
 
 // figures are what is counted, over all spaces.
@@ -19,6 +21,18 @@ type figures struct {
 	doubted    atomic.Int64
 	fetched    atomic.Int64
 	missed     atomic.Int64
+	paces      *prometheus.CounterVec // by cause
+}
+
+// paceChanges makes the counter of them, with every cause from the start.
+func paceChanges() *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hustings_broadcast_pace_changes_total", Help: "Changes of depth, interval or rung, by what made them.",
+	}, []string{"cause"})
+	for _, cause := range elastic.Causes {
+		c.WithLabelValues(string(cause))
+	}
+	return c
 }
 
 // skips counts what listeners were not sent because they were too slow for it.
@@ -34,7 +48,7 @@ func (s *skips) add(blocks uint64) {
 
 // register shows the figures to Prometheus.
 func (f *figures) register(to prometheus.Registerer, b *Broadcast) error {
-	var all []error
+	all := []error{to.Register(f.paces)}
 	for _, g := range []struct {
 		name, help string
 		value      func() float64

@@ -214,8 +214,8 @@ func listen(conn io.Reader) <-chan []byte {
 	return all
 }
 
-// figure returns a metric of the broadcast.
-func (f *fixture) figure(name string) int {
+// figure returns a metric of the broadcast, of several that of a label.
+func (f *fixture) figure(name string, label ...string) int {
 	f.t.Helper()
 	families, err := f.metrics.Gather()
 	if err != nil {
@@ -223,8 +223,11 @@ func (f *fixture) figure(name string) int {
 	}
 	for _, family := range families {
 		if family.GetName() == "hustings_broadcast_"+name {
-			m := family.GetMetric()[0]
-			return int(m.GetGauge().GetValue() + m.GetCounter().GetValue())
+			for _, m := range family.GetMetric() {
+				if len(label) == 0 || m.GetLabel()[0].GetValue() == label[0] {
+					return int(m.GetGauge().GetValue() + m.GetCounter().GetValue())
+				}
+			}
 		}
 	}
 	f.t.Fatalf("there is no metric %s", name)

@@ -94,6 +94,7 @@ func (b *Broadcast) adopt(p elastic.Plan, changed bool) {
 		return
 	}
 	b.pacing.Store(newPacing(p))
+	b.figures.paces.WithLabelValues(string(p.Cause)).Inc()
 	b.log.Info("the audience's pace changes",
 		"depth", p.Depth, "interval", p.Interval.Round(time.Millisecond), "rung", p.Rung, "why", p.Why)
 }

@@ -54,6 +54,9 @@ func TestAPageIsToldHowDeepToBe(t *testing.T) {
 		if p := f.Pace(); p.Depth != 12*time.Second || p.Interval != 10*time.Second {
 			t.Errorf("the plan is %+v", p)
 		}
+		if n := f.figure("pace_changes_total", "announced"); n != 1 {
+			t.Errorf("%d changes were made for announced starts, want 1", n)
+		}
 		late, deep := attach(broadcast.Listener{Format: broadcast.MP4, Follows: true})
 		synctest.Wait()
 		f.live(44, 164)

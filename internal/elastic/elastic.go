@@ -72,8 +72,25 @@ type Plan struct {
 	Rung     int           // the best of the ladder that is sent; 0 is the best there is
 	Version  uint32        // grows with every change of Depth
 	Falls    uint32        // counts the changes that made Depth less
-	Why      string        // for people: what made it so
+	Cause    Cause         // what made it so
+	Why      string        // the same in words
 }
+
+// Cause is the kind of reason for a plan.
+type Cause string
+
+// Causes.
+const (
+	Quiet     Cause = "calm"
+	Busy      Cause = "busy"      // the loops have too much to do
+	Late      Cause = "late"      // deliveries begin late
+	Egress    Cause = "egress"    // more is sent than the network takes
+	Announced Cause = "announced" // a start to which a crowd is expected
+	Pinned    Cause = "pinned"    // by the operator
+)
+
+// Causes are all of them.
+var Causes = [...]Cause{Quiet, Busy, Late, Egress, Announced, Pinned}
 
 // Options configure a Policy. Their zero value is a policy that pins nothing.
 type Options struct {

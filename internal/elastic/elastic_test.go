@@ -129,7 +129,7 @@ func TestUpFastAndDownSlow(t *testing.T) {
 		t.Errorf("one bad second: %+v, want calm", got)
 	}
 	up := looks(p, &at, 1, elastic.Load{Busy: 1, Listeners: 100, Deliveries: 200})
-	if up.Interval < time.Second || up.Depth > 5*time.Second || up.Why != "the loops are 100% busy" {
+	if up.Interval < time.Second || up.Depth > 5*time.Second || up.Why != "the loops are 100% busy" || up.Cause != elastic.Busy {
 		t.Errorf("two bad seconds: %+v, want about 1.2 s between deliveries", up)
 	}
 	if got := looks(p, &at, 19, elastic.Load{Busy: 0.1, Listeners: 100, Deliveries: 100}); got != up {
@@ -152,7 +152,7 @@ func TestLateDeliveriesAskForDepth(t *testing.T) {
 	}
 	looks(p, &at, 1, elastic.Load{Busy: 0.3, Listeners: 100, Deliveries: 200})
 	got := looks(p, &at, 4, elastic.Load{Busy: 0.3, Late: 400 * time.Millisecond, Listeners: 100, Deliveries: 200})
-	if got.Depth <= elastic.Calm || got.Why != "deliveries are 400ms late" {
+	if got.Depth <= elastic.Calm || got.Why != "deliveries are 400ms late" || got.Cause != elastic.Late {
 		t.Errorf("%+v, want more depth", got)
 	}
 }

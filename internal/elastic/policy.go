@@ -63,9 +63,10 @@ func New(o Options) (*Policy, error) {
 		return nil, err
 	}
 	p := &Policy{opts: o, easeWait: calmFor, rungWait: rungCalm}
-	p.plan = Plan{Depth: Calm, Interval: Shortest, Version: 1, Why: "calm"}
+	p.plan = Plan{Depth: Calm, Interval: Shortest, Version: 1, Cause: Quiet, Why: "calm"}
 	if o.PinInterval > 0 {
-		p.plan.Depth, p.plan.Interval, p.plan.Why = DepthFor(o.PinInterval), o.PinInterval, "the interval is pinned"
+		p.plan.Depth, p.plan.Interval = DepthFor(o.PinInterval), o.PinInterval
+		p.plan.Cause, p.plan.Why = Pinned, "the interval is pinned"
 	}
 	if o.PinRung != nil {
 		p.plan.Rung = *o.PinRung
@@ -82,7 +83,7 @@ func (p *Policy) Open(now time.Time, depth time.Duration) (Plan, bool) {
 	before := p.plan
 	depth = min((depth+Step-1)/Step*Step, p.opts.MaxDepth)
 	if p.opts.PinInterval == 0 && depth > p.plan.Depth {
-		p.deepen(now, depth, fmt.Sprintf("opened %v deep for an announced start", depth))
+		p.deepen(now, depth, Announced, fmt.Sprintf("opened %v deep for an announced start", depth))
 		p.deepened = time.Time{} // it was no mistake to come down before
 	}
 	return p.plan, p.plan != before
@@ -94,7 +95,7 @@ func (p *Policy) Look(now time.Time, l Load) (plan Plan, changed bool) {
 	p.measure(now, l)
 	switch {
 	case !p.overSince.IsZero() && now.Sub(p.overSince) >= egressAfter && now.Sub(p.lowered) >= rungEvery:
-		p.lower(now, fmt.Sprintf("%.1f MB are sent each second, of %.1f at most", l.Egress/1e6, p.opts.MaxEgress/1e6))
+		p.lower(now, Egress, fmt.Sprintf("%.1f MB are sent each second, of %.1f at most", l.Egress/1e6, p.opts.MaxEgress/1e6))
 	case p.busy >= confirm || p.late >= confirmLate:
 		p.relieve(now, l)
 	case !p.coolSince.IsZero() && now.Sub(p.coolSince) >= p.rungWait:
@@ -145,12 +146,14 @@ func since(t *time.Time, is bool, now time.Time) {
 func (p *Policy) relieve(now time.Time, l Load) {
 	if p.opts.PinInterval == 0 && p.plan.Depth < p.opts.MaxDepth {
 		if depth := min(DepthFor(p.needed(now, l)), p.opts.MaxDepth); depth > p.plan.Depth {
-			p.deepen(now, depth, reason(l))
+			cause, why := reason(l)
+			p.deepen(now, depth, cause, why)
 		}
 		return
 	}
 	if now.Sub(p.hotSince) >= rungAfter && now.Sub(p.deepened) >= rungAfter && now.Sub(p.lowered) >= rungEvery {
-		p.lower(now, reason(l)+", and the depth is at its greatest")
+		cause, why := reason(l)
+		p.lower(now, cause, why+", and the depth is at its greatest")
 	}
 }
 
@@ -169,20 +172,20 @@ func (p *Policy) needed(now time.Time, l Load) time.Duration {
 	return needed
 }
 
-func reason(l Load) string {
+func reason(l Load) (Cause, string) {
 	if l.Busy > busyMark {
-		return fmt.Sprintf("the loops are %.0f%% busy", 100*l.Busy)
+		return Busy, fmt.Sprintf("the loops are %.0f%% busy", 100*l.Busy)
 	}
-	return fmt.Sprintf("deliveries are %v late", l.Late.Round(time.Millisecond))
+	return Late, fmt.Sprintf("deliveries are %v late", l.Late.Round(time.Millisecond))
 }
 
-func (p *Policy) deepen(now time.Time, depth time.Duration, why string) {
+func (p *Policy) deepen(now time.Time, depth time.Duration, cause Cause, why string) {
 	if !p.eased.IsZero() && now.Sub(p.eased) < relapse {
 		p.easeWait = min(2*p.easeWait, patience)
 	}
 	p.settles = now.Add(time.Duration(float64(depth-p.plan.Depth) / deepening))
 	p.deepened, p.calmSince = now, time.Time{}
-	p.setDepth(depth, why)
+	p.setDepth(depth, cause, why)
 }
 
 // shallower returns the next depth on the way down: one at which the interval really
@@ -202,14 +205,14 @@ func (p *Policy) ease(now time.Time) {
 		why = "calm"
 	}
 	p.plan.Falls++
-	p.setDepth(depth, why)
+	p.setDepth(depth, Quiet, why)
 	if now.Sub(p.deepened) > patience {
 		p.easeWait = calmFor // what was learned of an earlier crowd is forgotten
 	}
 }
 
-func (p *Policy) setDepth(depth time.Duration, why string) {
-	p.plan.Depth, p.plan.Interval, p.plan.Why = depth, IntervalAt(depth), why
+func (p *Policy) setDepth(depth time.Duration, cause Cause, why string) {
+	p.plan.Depth, p.plan.Interval, p.plan.Cause, p.plan.Why = depth, IntervalAt(depth), cause, why
 	p.plan.Version++
 }
 
@@ -222,7 +225,7 @@ func (p *Policy) bestRung() int {
 }
 
 // lower goes down a rung, if there is one and none is pinned.
-func (p *Policy) lower(now time.Time, why string) {
+func (p *Policy) lower(now time.Time, cause Cause, why string) {
 	if p.opts.PinRung != nil || p.plan.Rung+1 >= len(p.opts.Rates) {
 		return
 	}
@@ -231,11 +234,11 @@ func (p *Policy) lower(now time.Time, why string) {
 	}
 	p.lowered, p.coolSince = now, time.Time{}
 	p.plan.Rung++
-	p.plan.Why = why
+	p.plan.Cause, p.plan.Why = cause, why
 }
 
 func (p *Policy) raise(now time.Time) {
 	p.raised, p.coolSince = now, time.Time{}
 	p.plan.Rung--
-	p.plan.Why = "calm for long: a better rung again"
+	p.plan.Cause, p.plan.Why = Quiet, "calm for long: a better rung again"
 }
