@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,7 @@ type set struct {
 	archive *fakeArchive
 	store   *store.Store
 	clock   *clock
+	changed []string // phase and title of each change that was told
 }
 
 type clock struct {
@@ -120,7 +122,8 @@ func build(t testing.TB, dsn string) *set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Desk, err = desk.New(desk.Options{Store: db, Stage: s.stage, Archive: s.archive, Tokens: minter, OwnerToken: ownerToken, Now: s.clock.Now})
+	s.Desk, err = desk.New(desk.Options{Store: db, Stage: s.stage, Archive: s.archive, Tokens: minter, OwnerToken: ownerToken, Now: s.clock.Now,
+		Changed: func(sp space.Space) { s.changed = append(s.changed, string(sp.Phase)+" "+sp.Title) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +159,31 @@ func wantKind(t testing.TB, err error, kind space.Kind) {
 	t.Helper()
 	if space.KindOf(err) != kind {
 		t.Errorf("error %v is %q; want %q", err, space.KindOf(err), kind)
+	}
+}
+
+// TestEveryChangeIsTold: one that was taken back, and one after the end, too.
+func TestEveryChangeIsTold(t *testing.T) {
+	s := newSet(t)
+	id := s.announce(t)
+	s.stage.fail = errors.New("the stage stands still")
+	if _, err := s.Open(t.Context(), owner, id); err == nil {
+		t.Fatal("a stage that stands still was opened")
+	}
+	s.stage.fail = nil
+	title := "Great debate"
+	for _, step := range []func() (space.Space, error){
+		func() (space.Space, error) { return s.Start(t.Context(), owner, id, true) },
+		func() (space.Space, error) { return s.End(t.Context(), owner, id) },
+		func() (space.Space, error) { return s.Edit(t.Context(), owner, id, space.Change{Title: &title}) },
+	} {
+		if _, err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"scheduled Debate", "open Debate", "scheduled Debate", "live Debate", "ended Debate", "ended Great debate"}
+	if !slices.Equal(s.changed, want) {
+		t.Errorf("told %q, want %q", s.changed, want)
 	}
 }
 

@@ -62,6 +62,43 @@ func TestKeysAreMadeOnceAndKeptFromOthers(t *testing.T) {
 	}
 }
 
+func TestAnEdgeKeepsItsNameAndTheKeyThatItTrusts(t *testing.T) {
+	path := t.TempDir()
+	f, err := openFolder(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	name, err := f.edgeName()
+	again, err2 := f.edgeName()
+	if err != nil || err2 != nil || len(name) != 12 || again != name {
+		t.Errorf("named %q, then %q (%v, %v)", name, again, err, err2)
+	}
+	if key, err := f.coreKey(""); key != "" || err != nil {
+		t.Errorf("before any was trusted: %q, %v", key, err)
+	}
+	if err := f.pinCoreKey("hustings+1+abc"); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(other, []byte("other+2+def\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{"": "hustings+1+abc", other: "other+2+def", "third+3+ghi": "third+3+ghi"} {
+		if key, err := f.coreKey(given); key != want || err != nil {
+			t.Errorf("with --core-key %q: %q, %v; want %q", given, key, err, want)
+		}
+	}
+	secret, err := f.loadEdgeSecret(Options{})
+	info, err2 := os.Stat(f.file("edge.credentials"))
+	if err != nil || err2 != nil || !secret.made || len(secret.text) < 32 || info.Mode().Perm() != 0o600 {
+		t.Errorf("the secret of edges: %+v, %v, %v", secret, err, err2)
+	}
+	if given, err := f.loadEdgeSecret(Options{EdgeSecret: "given-by-hand-1234"}); err != nil || given.text != "given-by-hand-1234" || given.file != "" {
+		t.Errorf("a given secret: %+v, %v", given, err)
+	}
+}
+
 func TestAGivenTokenIsNotKept(t *testing.T) {
 	f, err := openFolder(t.TempDir())
 	if err != nil {
