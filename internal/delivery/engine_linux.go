@@ -67,12 +67,7 @@ func (e *engine) take(conn net.Conn, head []byte, s Stream) (taken bool, err err
 	if err != nil {
 		return false, err
 	}
-	p := e.loops[0]
-	for _, other := range e.loops[1:] {
-		if other.members.Load() < p.members.Load() {
-			p = other
-		}
-	}
+	p := e.pick()
 	l := &listener{stream: s, fd: int32(fd), slot: -1, rest: head}
 	if b.secure == nil {
 		_ = conn.Close() // only Go's own descriptor
@@ -84,6 +79,25 @@ func (e *engine) take(conn net.Conn, head []byte, s Stream) (taken bool, err err
 	p.counts.taken.Add(1)
 	p.give(l)
 	return true, nil
+}
+
+// worthwhile is how many listeners a loop should have before another one wakes up for
+// some, too.
+const worthwhile = 1000
+
+// pick returns the loop that is to have the next listener.
+func (e *engine) pick() *loop {
+	fewest := e.loops[0]
+	for _, p := range e.loops {
+		n := p.members.Load()
+		if n < worthwhile {
+			return p
+		}
+		if n < fewest.members.Load() {
+			fewest = p
+		}
+	}
+	return fewest
 }
 
 // diverter is a connection under TLS that can be told to send elsewhere. It closes
@@ -124,9 +138,9 @@ func bottomOf(conn net.Conn) (b bottom, ok bool) {
 	}
 }
 
-// receiveBuffer is for what a client says although it has nothing to say, in bytes:
-// as little as the kernel grants.
-const receiveBuffer = 2 << 10
+// receiveBuffer bounds what a client may say that nobody reads, in bytes. With much less
+// TCP would trickle when it is read in the end, since the client knew a larger window.
+const receiveBuffer = 16 << 10
 
 // duplicate returns a descriptor of the connection that is ours alone, set up for
 // delivery.

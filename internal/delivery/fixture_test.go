@@ -43,8 +43,20 @@ var kinds = []kind{
 	{"loop", false, true}, {"loop TLS", true, true}, {"goroutine", false, false}, {"goroutine TLS", true, false},
 }
 
-// each runs a test for every kind.
+// each runs a test for every kind, side by side.
 func each(t *testing.T, f func(t *testing.T, k kind)) {
+	t.Helper()
+	t.Parallel()
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			f(t, k)
+		})
+	}
+}
+
+// eachAlone runs a test for every kind, and nothing beside it.
+func eachAlone(t *testing.T, f func(t *testing.T, k kind)) {
 	t.Helper()
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) { f(t, k) })
@@ -209,7 +221,6 @@ type stream struct {
 	calls  atomic.Int32 // going on at this moment
 	next   int64
 	asked  int // pieces returned and not heard of again; -1: none asked for
-	leave  bool
 	begun  bool
 	acked  atomic.Int64 // as UnixNano
 	acks   atomic.Int32

@@ -133,7 +133,7 @@ func (p *loop) settle(l *listener, now time.Duration) {
 	if stalled := l.moved + p.opts.Stall; l.leave || l.blocked && stalled < at {
 		at = stalled
 	}
-	p.wheel.put(l, at)
+	p.wheel.put(l, at, now)
 }
 
 // report is called when a socket has something to say.
@@ -243,12 +243,15 @@ func (p *loop) goodbye(l *listener, now time.Duration) {
 			p.part(l, why(err))
 			return
 		} else if !out {
-			p.wheel.put(l, l.moved+p.opts.Stall)
+			p.wheel.put(l, l.moved+p.opts.Stall, now)
 			return
 		}
 	}
 	fd := int(l.fd)
 	err := unix.Shutdown(fd, unix.SHUT_WR)
+	if err == nil { // what it has said already, or is still saying, must come in fast now
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, hearAtMost)
+	}
 	if err == nil {
 		err = p.poll.hearOut(fd)
 	}
@@ -258,7 +261,7 @@ func (p *loop) goodbye(l *listener, now time.Duration) {
 	}
 	l.closing = true
 	l.written = 0 // from now on it counts what is heard
-	p.wheel.put(l, now+p.opts.Linger)
+	p.wheel.put(l, now+p.opts.Linger, now)
 }
 
 // hearOut reads what a listener still says, until it closes its side. Closing ours

@@ -40,6 +40,7 @@ type loop struct {
 	poll    *poller
 	began   time.Time
 	rested  time.Duration // when others could run last
+	woke    time.Duration // from its last sleep
 	wheel   wheel
 	byFD    []*listener
 	joiners []*listener
@@ -55,7 +56,7 @@ type loop struct {
 }
 
 func newLoop(o *Options, c *crowd) *loop {
-	return &loop{opts: o, crowd: c, began: time.Now()}
+	return &loop{opts: o, crowd: c, began: time.Now(), wheel: wheel{grain: 1}}
 }
 
 func (p *loop) open() error {
@@ -224,6 +225,7 @@ func (p *loop) sleep() error {
 		return nil
 	}
 	p.meter.work(now)
+	p.wheel.adapt(now - p.woke)
 	if end, wake := p.meter.until(); wake && (!some || end < at) {
 		at, some = end, true
 	}
@@ -235,7 +237,7 @@ func (p *loop) sleep() error {
 	}
 	err := p.poll.wait(until)
 	now = p.clock()
-	p.rested = now
+	p.rested, p.woke = now, now
 	p.meter.wake(now)
 	return err
 }

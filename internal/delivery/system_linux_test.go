@@ -82,7 +82,7 @@ func TestHalfOpen(t *testing.T) {
 
 // Without a descriptor left a connection is not taken, and still its owner's.
 func TestNoDescriptorsLeft(t *testing.T) {
-	each(t, func(t *testing.T, k kind) {
+	eachAlone(t, func(t *testing.T, k kind) {
 		if !k.looped {
 			t.Skip("needs none")
 		}

@@ -6,9 +6,12 @@ import (
 )
 
 const (
-	// slotTime is how finely turns are told apart: fine enough to spread deliveries
-	// well over the shortest T of 0.5 s, coarse enough that a loop sleeps in between.
+	// slotTime is how finely turns are told apart by a loop that has much to do.
 	slotTime = 4 * time.Millisecond
+	// A loop that has little to do tells them apart less finely, see wheel.adapt, but
+	// no turn comes later than this because of it, nor than a share of the time up to it.
+	coarsest = 32 // slots: 128 ms
+	part     = 16
 	// slots reach 32 s ahead: more than the longest T of 24 s, and than the 30 s after
 	// which a listener is closed. What is later looks again on the way.
 	slots = 8192
@@ -19,16 +22,42 @@ const (
 type wheel struct {
 	heads [slots]*listener
 	used  [slots / 64]uint64 // a bit for each slot that has somebody
-	now   int64              // number of the slot that is being emptied: none before it has anybody
+	now   int64              // number of a slot: none before it has anybody
+	// grain is how many slots are as good as one, 1 to coarsest, a power of two: turns
+	// are put off to the next multiple of it.
+	grain int64
 }
 
-// put sets the time of a listener, in place of the one that it had. It comes up in
-// the first slot that begins at that time or later, but never in the one that is
-// being emptied: a listener who is always due does not hold up the rest.
-func (w *wheel) put(l *listener, at time.Duration) {
-	w.remove(l)
+// adapt is told how long a loop worked between two sleeps. Waking up costs as much as
+// several deliveries, so a loop that had little to do will look less often, until it
+// has about a spell of work each time: which is no burst yet.
+func (w *wheel) adapt(worked time.Duration) {
+	switch {
+	case worked > 2*spell && w.grain > 1:
+		w.grain /= 2
+	case worked < spell/2 && w.grain < coarsest:
+		w.grain *= 2
+	}
+}
+
+// slotOf returns the slot for a time that is so far away: the first that begins then
+// or later, and fits the grain.
+func (w *wheel) slotOf(at, away time.Duration) int64 {
+	grain := w.grain
+	for grain > 1 && away < time.Duration(grain)*slotTime*part {
+		grain /= 2
+	}
 	n := int64((at + slotTime - 1) / slotTime)
-	n = min(max(n, w.now+1), w.now+slots-1)
+	return (n + grain - 1) &^ (grain - 1)
+}
+
+// put sets the time of a listener, in place of the one that it had. It never comes up
+// before that, nor before the next slot: a listener who is always due does not hold
+// up the rest.
+func (w *wheel) put(l *listener, at, now time.Duration) {
+	w.remove(l)
+	n := max(w.slotOf(at, at-now), int64(now/slotTime)+1)
+	n = min(n, w.now+slots-1)
 	i := int32(n % slots)
 	l.slot = i
 	l.next = w.heads[i]

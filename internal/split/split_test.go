@@ -336,3 +336,66 @@ func TestTooManyICE(t *testing.T) {
 		<-closed
 	}
 }
+
+// TestDivert has somebody else send what TLS encrypts, over a duplicate of the
+// descriptor, while this end does nothing any more.
+func TestDivert(t *testing.T) {
+	s := listen(t)
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	raw := dial(t, s)
+	client := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+	said := make(chan error, 1)
+	go func() { _, err := io.WriteString(client, "GET /"); said <- err }()
+	conn, err := s.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := tls.Server(conn, &tls.Config{Certificates: certified.TLS.Certificates})
+	if _, err := io.ReadFull(server, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-said; err != nil {
+		t.Fatal(err)
+	}
+	file, err := conn.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn).File() // a duplicate
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var ciphertext bytes.Buffer
+	diverted := conn.(interface{ Divert(io.Writer) error })
+	if err := diverted.Divert(&ciphertext); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(server, "the programme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Read: %v", err)
+	}
+	for name, f := range map[string]func() error{
+		"close": conn.Close, "deadline": func() error { return conn.SetDeadline(time.Unix(1, 0)) },
+	} {
+		if err := f(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if bytes.Contains(ciphertext.Bytes(), []byte("programme")) || ciphertext.Len() < len("the programme")+20 {
+		t.Errorf("diverted: %q", ciphertext.Bytes())
+	}
+	if _, err := file.Write(ciphertext.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	if got, err := io.ReadAll(client); err != nil || string(got) != "the programme" {
+		t.Errorf("the client read %q, %v", got, err)
+	}
+	if err := diverted.Divert(&ciphertext); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Divert again: %v", err)
+	}
+}
