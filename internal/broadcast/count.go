@@ -48,15 +48,24 @@ func (b *Broadcast) Tally(id space.ID) space.Tally {
 	if f == nil {
 		return space.Tally{}
 	}
-	if e := f.newest(); e != nil {
+	if e := f.newest(); e != nil && e.tally() != nil {
+		return *e.tally()
+	}
+	return space.Tally(f.audience.Tally())
+}
+
+// tally returns how many listen, as the pulse tells it; nil if it does not. Every page
+// that is opened asks, and a block's answer is always the same.
+func (e *entry) tally() *space.Tally {
+	e.telling.Do(func() {
 		var pulse struct {
 			Tally *space.Tally `json:"tally"`
 		}
-		if json.Unmarshal(e.after, &pulse) == nil && pulse.Tally != nil {
-			return *pulse.Tally
+		if json.Unmarshal(e.after, &pulse) == nil {
+			e.told = pulse.Tally
 		}
-	}
-	return space.Tally(f.audience.Tally())
+	})
+	return e.told
 }
 
 // Here returns how many listen to the space on this node.

@@ -58,6 +58,9 @@ type entry struct {
 	// the one before: a new epoch, or blocks that were lost.
 	whole bool
 
+	telling sync.Once    // guards told
+	told    *space.Tally // see tally
+
 	mu       sync.Mutex // held to render
 	rendered [forms]atomic.Pointer[[]byte]
 }
