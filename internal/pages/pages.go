@@ -33,7 +33,7 @@ var ErrNotBuilt = errors.New("the pages are not built")
 
 // Pages are built pages. They never change.
 type Pages struct {
-	html   map[string]string // by file name
+	html   map[string]page   // by file name
 	assets map[string]*asset // by path
 }
 
@@ -42,7 +42,7 @@ type Pages struct {
 //
 // Errors: that of the file system; a build that lacks one of the needed pages.
 func Read(files fs.FS, needed ...string) (*Pages, error) {
-	p := &Pages{html: map[string]string{}, assets: map[string]*asset{}}
+	p := &Pages{html: map[string]page{}, assets: map[string]*asset{}}
 	if files == nil {
 		return p, nil
 	}
@@ -53,7 +53,7 @@ func Read(files fs.FS, needed ...string) (*Pages, error) {
 		return &Pages{}, nil
 	}
 	for _, name := range needed {
-		if p.html[name] == "" {
+		if p.html[name] == nil {
 			return nil, fmt.Errorf("the built pages lack %s; build them anew", name)
 		}
 	}
@@ -71,7 +71,7 @@ func (p *Pages) take(files fs.FS) fs.WalkDirFunc {
 			return err
 		}
 		if strings.HasSuffix(name, ".html") {
-			p.html[name] = string(data)
+			p.html[name] = cut(string(data))
 		} else {
 			p.add(name, data)
 		}
@@ -98,12 +98,36 @@ type Filling struct {
 	Noscript string // HTML
 }
 
+// page is the HTML of a page, cut where it is written into: each mark is a part of
+// its own.
+type page []string
+
+// cut cuts a page. It is done once, since a crowd that comes opens it many times.
+func cut(text string) (parts page) {
+	for text != "" {
+		at, mark := len(text), ""
+		for _, m := range []string{headMark, dataMark, noscriptMark} {
+			if i := strings.Index(text[:at], m); i >= 0 {
+				at, mark = i, m
+			}
+		}
+		if at > 0 {
+			parts = append(parts, text[:at])
+		}
+		if mark != "" {
+			parts = append(parts, mark)
+		}
+		text = text[at+len(mark):]
+	}
+	return parts
+}
+
 // Fill returns a page, filled in.
 //
 // Errors: ErrNotBuilt, and that of json.Marshal.
 func (p *Pages) Fill(name string, f Filling) (string, error) {
 	built := p.html[name]
-	if built == "" {
+	if built == nil {
 		return "", ErrNotBuilt
 	}
 	data := ""
@@ -115,11 +139,20 @@ func (p *Pages) Fill(name string, f Filling) (string, error) {
 		}
 		data = `<script type="application/json" id="space">` + string(text) + `</script>`
 	}
-	return strings.NewReplacer(
-		headMark, "<title>"+html.EscapeString(f.Title)+"</title>"+f.Head,
-		dataMark, data,
-		noscriptMark, f.Noscript,
-	).Replace(built), nil
+	head := "<title>" + html.EscapeString(f.Title) + "</title>" + f.Head
+	var out strings.Builder
+	for _, part := range built {
+		switch part {
+		case headMark:
+			part = head
+		case dataMark:
+			part = data
+		case noscriptMark:
+			part = f.Noscript
+		}
+		out.WriteString(part)
+	}
+	return out.String(), nil
 }
 
 // Meta returns a meta element, such as Meta("property", "og:title", title).
