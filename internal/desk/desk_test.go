@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
-	"slices"
 	"strings"
 	"sync"
 	"testing"

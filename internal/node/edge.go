@@ -81,7 +81,7 @@ func (w *wiring) startMembership(ctx context.Context) error {
 // opened is told of each change of a space that an edge hears of, which may be before
 // there is anything to send.
 func (w *wiring) opened(sp space.Space) {
-	if w.broadcast != nil {
+	if w.hears.Load() {
 		w.open(sp)
 	}
 }
@@ -128,10 +128,6 @@ func (w *wiring) edgeReady(context.Context) error {
 
 // load says how busy this node is, and how many listen here.
 func (w *wiring) load() (load float64, listeners int) {
-	load = w.processor.share()
-	if w.delivery != nil {
-		now := w.delivery.Load()
-		load, listeners = max(load, now.Busy), now.Listeners
-	}
-	return load, listeners
+	now := w.delivery.Load()
+	return max(w.processor.share(), now.Busy), now.Listeners
 }

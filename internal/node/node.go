@@ -127,10 +127,10 @@ func (w *wiring) comeUp(ctx context.Context) error {
 func (w *wiring) comeUpAsEdge(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		w.joinBus,
+		w.startDelivery,
 		// It learns what is on, and whose word it is to believe, before the first block
 		// is heard. It says that it is there once it knows.
 		w.startMembership,
-		w.startDelivery,
 		w.startBroadcast,
 		w.startEdgeWeb,
 	} {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,8 +59,9 @@ type wiring struct {
 	archive   *archive.Archive
 	delivery  *delivery.Loops
 	broadcast *broadcast.Broadcast
-	edges     *edge.Core // nil if none can join
-	edge      *edge.Edge // nil unless this node is one
+	hears     atomic.Bool // broadcast is there
+	edges     *edge.Core  // nil if none can join
+	edge      *edge.Edge  // nil unless this node is one
 	stage     *stage.Stages
 	desk      *desk.Desk
 	office    *permit.Office
@@ -167,6 +169,7 @@ func (w *wiring) startBroadcast(ctx context.Context) (err error) {
 	if w.broadcast, err = broadcast.New(o); err != nil {
 		return err
 	}
+	w.hears.Store(true)
 	w.crew.start(ctx, "broadcast", w.broadcast.Run).leave = func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, drainWithin)
 		defer cancel()
