@@ -24,8 +24,9 @@ setInterval(() => {
   const a = document.querySelector('audio[data-testid="sound"]');
   if (!a) return;
   const b = a.buffered;
+  const state = document.querySelector('[data-testid="player"]')?.dataset.state;
   track.push({ at: performance.now() / 1000, position: a.currentTime, rate: a.playbackRate, end: b.length ? b.end(b.length - 1) : 0,
-    flows: !a.paused && a.playbackRate > 0, state: document.querySelector('[data-testid="player"]')?.dataset.state });
+    flows: state === 'playing' && !a.paused && a.playbackRate > 0 });
 }, 50);
 // How long the sound stood still since a time, at the longest.
 window.stood = (since) => {

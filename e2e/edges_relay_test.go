@@ -48,8 +48,6 @@ type piece struct {
 	bytes []byte // events and fragment
 }
 
-const relayBlock = fmp4.Timescale / 2
-
 // newRelay begins to relay, and returns once it has a few blocks to begin with.
 func newRelay(t *testing.T, s *server, id string, depth, interval time.Duration) *relay {
 	t.Helper()
