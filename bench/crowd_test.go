@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,7 @@ type hearer struct {
 func startCrowd(t testing.TB) (*part, error) { return startPart(t, "crowd") }
 
 func playCrowd(orders *json.Decoder, answers *json.Encoder) error {
+	debug.SetGCPercent(400) // there is memory enough, and what it takes is not measured
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return err
@@ -438,7 +440,7 @@ func (c *crowd) listenTLS(h *hearer, source netip.Addr, to netip.AddrPort) {
 		return
 	}
 	defer conn.Close()
-	buffer := make([]byte, 32<<10)
+	buffer := make([]byte, 4<<10)
 	for {
 		n, err := conn.Read(buffer)
 		c.bytes.Add(int64(n))
