@@ -18,13 +18,15 @@ import (
 
 // rig is a crowd whose network and time are the test's.
 type rig struct {
-	t      *testing.T
-	c      *Crowd
-	now    time.Duration
-	dialed []int32          // who wants a connection, in order
-	open   map[int32]bool   // who has one
-	hung   int              // connections that were hung up
-	asked  map[int32][]byte // what each said last
+	t       *testing.T
+	c       *Crowd
+	now     time.Duration
+	dialed  []int32          // who wants a connection, in order
+	open    map[int32]bool   // who has one
+	hung    int              // connections that were hung up
+	asked   map[int32][]byte // what each said last
+	line    reach.Line       // what servers say of theirs
+	helpers sync.WaitGroup
 }
 
 func (r *rig) run(context.Context) error { return nil }
@@ -49,24 +51,44 @@ func newRig(t *testing.T, o Options, edges reach.Edges) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, c: c, open: map[int32]bool{}, asked: map[int32][]byte{}}
-	var helpers sync.WaitGroup
-	t.Cleanup(helpers.Wait)
+	t.Cleanup(r.helpers.Wait)
 	link, err := reach.ParseLink(o.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := reach.Page{Link: link, Edges: edges}
-	if err := c.open(t.Context(), page, &helpers, func(*Crowd, bool) (carrier, error) { return r, nil }); err != nil {
+	if err := c.open(t.Context(), page, &r.helpers, func(*Crowd, bool) (carrier, error) { return r, nil }); err != nil {
 		t.Fatal(err)
 	}
+	c.sites.ask = func(context.Context, string) reach.Line { return r.line }
 	return r
 }
 
-// pass lets time pass.
+// pass lets time pass. Whoever is asked something meanwhile answers within a tick.
 func (r *rig) pass(d time.Duration) {
 	for end := r.now + d; r.now < end; r.now += tick {
-		r.c.tick(r.t.Context(), r.now)
+		r.locked(func() { r.c.tick(r.t.Context(), r.now) })
+		r.helpers.Wait()
 	}
+}
+
+// locked does something at the rig's time, as the carrier would.
+func (r *rig) locked(do func()) {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	r.c.lasted = max(r.now, 1) // the crowd's clock
+	do()
+}
+
+// figures are those of now.
+func (r *rig) figures() (f Figures) {
+	r.locked(func() { f = r.c.snapshot(r.now) })
+	return f
+}
+
+// close ends a listener's connection.
+func (r *rig) close(i int32, why reason) {
+	r.locked(func() { r.c.closed(i, r.now, why) })
 }
 
 // connect makes the connections that are wanted, and returns who has one now.
@@ -74,7 +96,7 @@ func (r *rig) connect() (who []int32) {
 	who, r.dialed = r.dialed, nil
 	for _, i := range who {
 		r.open[i] = true
-		r.asked[i] = r.c.connected(i, r.now, nil)
+		r.locked(func() { r.asked[i] = r.c.connected(i, r.now, nil) })
 	}
 	return who
 }
@@ -82,9 +104,14 @@ func (r *rig) connect() (who []int32) {
 // say has listeners be sent something.
 func (r *rig) say(who []int32, data []byte) {
 	for _, i := range who {
-		if r.open[i] && r.c.data(i, r.now, data) {
-			r.asked[i] = r.c.request(i, nil)
+		if !r.open[i] {
+			continue
 		}
+		r.locked(func() {
+			if r.c.data(i, r.now, data) {
+				r.asked[i] = r.c.request(i, nil)
+			}
+		})
 	}
 }
 
@@ -144,7 +171,7 @@ func TestWhoHearsEverythingIsCounted(t *testing.T) {
 		r.pass(block)
 		r.say(who, blockOf(n))
 	}
-	f := r.c.snapshot(r.now)
+	f := r.figures()
 	if f.Asked != 50 || f.Arrived != 50 || f.Joined != 50 || f.Hearing != 50 || f.EverJoined != 50 || f.EverHeard != 50 || f.NeverHeard != 0 {
 		t.Errorf("figures: %+v", f)
 	}
@@ -159,9 +186,9 @@ func TestWhoHearsEverythingIsCounted(t *testing.T) {
 	}
 	r.say(who, pulse(20, `{"phase":"ended"}`))
 	for _, i := range who {
-		r.c.closed(i, r.now, cut)
+		r.close(i, cut)
 	}
-	if f := r.c.snapshot(r.now); f.Left != 50 || f.Joined != 0 || f.Hearing != 0 || len(f.Failed) != 0 {
+	if f := r.figures(); f.Left != 50 || f.Joined != 0 || f.Hearing != 0 || len(f.Failed) != 0 {
 		t.Errorf("at the end: %+v", f)
 	}
 }
@@ -177,7 +204,7 @@ func TestAListenerSaysWhoItIs(t *testing.T) {
 	if first == string(r.asked[who[1]]) {
 		t.Error("two listeners have one name")
 	}
-	r.c.closed(who[0], r.now, reset)
+	r.close(who[0], reset)
 	r.pass(3 * time.Second)
 	if r.connect(); string(r.asked[who[0]]) != first {
 		t.Errorf("when it came back it said %q", r.asked[who[0]])
@@ -189,12 +216,12 @@ func TestALostBlockIsFound(t *testing.T) {
 	r.say(who, begin(blocks(0, 6)))
 	r.say(who[:1], blocks(8, 10)) // two are missing
 	r.say(who[1:], blocks(6, 10))
-	f := r.c.snapshot(r.now)
+	f := r.figures()
 	if f.Gaps != (Gaps{Count: 1, Seconds: 1, Listeners: 1, Longest: 1}) || f.LostBlocks != 2 || f.Holes.Count != 0 {
 		t.Errorf("gaps: %+v, %d blocks lost", f.Gaps, f.LostBlocks)
 	}
 	r.say(who[1:2], blockOf(9)) // again
-	if f := r.c.snapshot(r.now); f.Repeated != 1 || f.Blocks != 8+10+10 {
+	if f := r.figures(); f.Repeated != 1 || f.Blocks != 8+10+10 {
 		t.Errorf("%d blocks were heard, %d repeated", f.Blocks, f.Repeated)
 	}
 }
@@ -205,7 +232,7 @@ func TestWhatWasNeverSpokenIsNoLoss(t *testing.T) {
 	r.say(who, begin(blocks(0, 6)))
 	later := fmp4.AppendFragment(nil, fmp4.Fragment{Sequence: 6, Time: 10 * blockSamples, Packets: make([][]byte, 25)})
 	r.say(who, later)
-	f := r.c.snapshot(r.now)
+	f := r.figures()
 	if f.Gaps.Count != 0 || f.LostBlocks != 0 || f.Holes != (Gaps{Count: 2, Seconds: 4, Listeners: 2, Longest: 2}) {
 		t.Errorf("gaps %+v, holes %+v", f.Gaps, f.Holes)
 	}
@@ -215,16 +242,16 @@ func TestALateDeliveryIsCountedAsDry(t *testing.T) {
 	r, who := bareRig(t, 2, ownEdges())
 	r.say(who, begin(blocks(0, 6)))
 	r.pass(3 * time.Second)
-	if f := r.c.snapshot(r.now); f.Dry != 2 || f.Hearing != 0 || f.Dries.Count != 0 {
+	if f := r.figures(); f.Dry != 2 || f.Hearing != 0 || f.Dries.Count != 0 {
 		t.Fatalf("after 3 s without a block: %d hear, %d are dry, %+v", f.Hearing, f.Dry, f.Dries)
 	}
 	r.say(who[:1], blocks(6, 10))
-	f := r.c.snapshot(r.now)
+	f := r.figures()
 	if f.Dry != 1 || f.Hearing != 1 || f.Dries.Count != 1 || f.Dries.Seconds < 1.85 || f.Dries.Seconds > 1.95 || f.Gaps.Count != 0 {
 		t.Errorf("back again: %d hear, %d are dry, %+v", f.Hearing, f.Dry, f.Dries)
 	}
 	r.c.Exit(nil)
-	if f := r.c.snapshot(r.now); f.Dry != 0 || f.Dries.Count != 2 || f.Dries.Listeners != 2 || f.Left != 2 {
+	if f := r.figures(); f.Dry != 0 || f.Dries.Count != 2 || f.Dries.Listeners != 2 || f.Left != 2 {
 		t.Errorf("all gone: %+v", f)
 	}
 }
@@ -236,7 +263,7 @@ func TestADeepListenerWaitsForRareDeliveries(t *testing.T) {
 		r.pass(10 * time.Second)
 		r.say(who, blocks(n, n+20))
 	}
-	if f := r.c.snapshot(r.now); f.Dries.Count != 0 || f.Dry != 0 || f.Depth != 12 || f.Reconnects != 0 {
+	if f := r.figures(); f.Dries.Count != 0 || f.Dry != 0 || f.Depth != 12 || f.Reconnects != 0 {
 		t.Errorf("with a delivery each 10 s at a depth of 12 s: %+v", f)
 	}
 }
@@ -246,11 +273,11 @@ func TestADeepListenerWaitsForRareDeliveries(t *testing.T) {
 func TestAYoungProgrammeIsPlayedFromWhatThereIs(t *testing.T) {
 	r, who := bareRig(t, 2, ownEdges())
 	r.say(who, begin(pace("24"), blocks(0, 8)))
-	if f := r.c.snapshot(r.now); f.EverHeard != 0 {
+	if f := r.figures(); f.EverHeard != 0 {
 		t.Errorf("%d began before they waited for more", f.EverHeard)
 	}
 	r.pass(1300 * time.Millisecond)
-	if f := r.c.snapshot(r.now); f.EverHeard != 2 || f.Hearing != 2 {
+	if f := r.figures(); f.EverHeard != 2 || f.Hearing != 2 {
 		t.Errorf("after 1.3 s %d have heard sound", f.EverHeard)
 	}
 }
@@ -261,12 +288,12 @@ func TestRefusalsAreCountedAndHeeded(t *testing.T) {
 	r.say(who[1:2], []byte("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"))
 	r.say(who[2:3], []byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"))
 	r.say(who[3:], []byte("<html>"))
-	f := r.c.snapshot(r.now)
+	f := r.figures()
 	if f.Refused[503] != 1 || f.Refused[410] != 1 || f.Refused[403] != 1 || f.GaveUp != 2 || f.Waiting != 1 || f.Connecting != 1 {
 		t.Fatalf("figures: %+v", f)
 	}
 	r.say(who[3:], []byte("\n")) // "<html>" was no line yet
-	if f := r.c.snapshot(r.now); f.Failed["not understood"] != 1 {
+	if f := r.figures(); f.Failed["not understood"] != 1 {
 		t.Errorf("failed: %v", f.Failed)
 	}
 	r.pass(8 * time.Second)
@@ -277,7 +304,7 @@ func TestRefusalsAreCountedAndHeeded(t *testing.T) {
 	if again := r.connect(); len(again) != 1 || again[0] != who[0] {
 		t.Errorf("after 9 s %v came again", again)
 	}
-	if f := r.c.snapshot(r.now); f.Reconnects != 2 || f.Moves != 0 {
+	if f := r.figures(); f.Reconnects != 2 || f.Moves != 0 {
 		t.Errorf("%d reconnects, %d moves", f.Reconnects, f.Moves)
 	}
 }
@@ -293,7 +320,7 @@ func TestARedirectIsFollowed(t *testing.T) {
 		t.Errorf("it asked %q", r.asked[who[0]])
 	}
 	r.say(who[:1], begin(blocks(0, 6)))
-	f := r.c.snapshot(r.now)
+	f := r.figures()
 	if f.Redirected != 2 || f.Failed["redirected wrongly"] != 1 || f.Joined != 1 || f.Edges["http://127.0.0.2:2"] != 1 {
 		t.Errorf("figures: %+v", f)
 	}
@@ -319,7 +346,7 @@ func TestAPageIsOpenedBeforeTheStream(t *testing.T) {
 		t.Error("it connected anew for the stream")
 	}
 	r.say(who, begin(blocks(0, 6)))
-	f := r.c.snapshot(r.now)
+	f := r.figures()
 	if f.Joined != 1 || f.Documents.Count() != 1 || f.Documents.Max() < block || f.FirstSound.Max() < block || f.FirstByte.Max() > block/2 {
 		t.Errorf("documents took %v, first byte %v, first sound %v", f.Documents.Max(), f.FirstByte.Max(), f.FirstSound.Max())
 	}
@@ -335,7 +362,7 @@ func TestAPageThatIsRefusedIsOpenedAgain(t *testing.T) {
 	if again := r.connect(); len(again) != 1 || !strings.HasPrefix(string(r.asked[who[0]]), "GET /s/talk ") {
 		t.Errorf("it came back with %q", r.asked[who[0]])
 	}
-	if f := r.c.snapshot(r.now); f.Refused[502] != 1 || f.Reconnects != 0 {
+	if f := r.figures(); f.Refused[502] != 1 || f.Reconnects != 0 {
 		t.Errorf("figures: %+v", f)
 	}
 }
@@ -364,14 +391,14 @@ func TestListenersMoveWhenTheirEdgeDies(t *testing.T) {
 	edges, _, _ := signedEdges(t)
 	r, who := bareRig(t, 40, edges)
 	r.say(who, begin(blocks(0, 6)))
-	before := r.c.snapshot(r.now).Edges
+	before := r.figures().Edges
 	if before["http://127.0.0.2:2"] == 0 || before["http://127.0.0.3:3"] == 0 || before[origin] != 0 {
 		t.Fatalf("they listen at %v", before)
 	}
 	r.pass(6 * time.Second / 10)
 	for _, i := range who {
 		if r.c.sites.list[r.c.listeners[i].site].url == "http://127.0.0.2:2" {
-			r.c.closed(i, r.now, reset)
+			r.close(i, reset)
 		}
 	}
 	r.pass(2 * tick)
@@ -381,7 +408,7 @@ func TestListenersMoveWhenTheirEdgeDies(t *testing.T) {
 	}
 	r.say(moved, begin(blocks(2, 8))) // the backlog of the other edge
 	r.say(who, blockOf(8))
-	f := r.c.snapshot(r.now)
+	f := r.figures()
 	if f.Moves != int64(len(moved)) || f.Reconnects != f.Moves || f.Edges["http://127.0.0.3:3"] != 40 || f.Dries.Count+f.Dry != 0 || f.Repeated != 0 {
 		t.Errorf("figures: %+v", f)
 	}
@@ -392,13 +419,13 @@ func TestListenersMoveWhenTheirEdgeDies(t *testing.T) {
 	for range 2 {
 		for _, i := range who {
 			if r.open[i] && r.c.listeners[i].site != 0 {
-				r.c.closed(i, r.now, reset)
+				r.close(i, reset)
 			}
 		}
 		r.pass(3 * time.Second)
 		r.say(r.connect(), begin(blocks(2, 12)))
 	}
-	if f := r.c.snapshot(r.now); f.Edges[origin] != 40 {
+	if f := r.figures(); f.Edges[origin] != 40 {
 		t.Errorf("with both edges dead they listen at %v", f.Edges)
 	}
 }
@@ -423,7 +450,7 @@ func TestAStormComesBack(t *testing.T) {
 	r, who := bareRig(t, 200, ownEdges())
 	r.say(who, begin(blocks(0, 6)))
 	r.c.Storm(func(i int) bool { return i < 150 })
-	if f := r.c.snapshot(r.now); f.Joined != 50 || f.Waiting != 150 || r.hung != 150 {
+	if f := r.figures(); f.Joined != 50 || f.Waiting != 150 || r.hung != 150 {
 		t.Fatalf("%d are left, %d wait, %d hung up", f.Joined, f.Waiting, r.hung)
 	}
 	r.pass(200 * time.Millisecond)
@@ -438,7 +465,7 @@ func TestAStormComesBack(t *testing.T) {
 		t.Errorf("%d and %d came back", len(some), len(rest))
 	}
 	r.say(append(some, rest...), begin(blocks(2, 8)))
-	if f := r.c.snapshot(r.now); f.Joined != 200 || f.Hearing != 200 || f.Dries.Count != 0 || len(f.Failed) != 0 || f.Reconnects != 150 {
+	if f := r.figures(); f.Joined != 200 || f.Hearing != 200 || f.Dries.Count != 0 || len(f.Failed) != 0 || f.Reconnects != 150 {
 		t.Errorf("figures: %+v", f)
 	}
 }
@@ -451,12 +478,12 @@ func TestEachLeavesWhenItIsTime(t *testing.T) {
 	}, ownEdges())
 	for s := range 10 {
 		r.pass(time.Second)
-		if f := r.c.snapshot(r.now); f.Arrived != int64(s+1) {
+		if f := r.figures(); f.Arrived != int64(s+1) {
 			t.Fatalf("after %d s %d have come", s+1, f.Arrived)
 		}
 		r.say(r.connect(), begin(blocks(0, 6)))
 	}
-	if f := r.c.snapshot(r.now); f.Left != 1 || f.Joined != 9 {
+	if f := r.figures(); f.Left != 1 || f.Joined != 9 {
 		t.Errorf("%d left, %d are there", f.Left, f.Joined)
 	}
 	r.c.opts.Stay = nil
@@ -469,7 +496,7 @@ func TestEachLeavesWhenItIsTime(t *testing.T) {
 	if !r.c.tick(t.Context(), 29*time.Second) {
 		t.Fatal("it is not over when the hold is")
 	}
-	if f := r.c.snapshot(r.now); f.Left != 10 || f.Joined != 0 {
+	if f := r.figures(); f.Left != 10 || f.Joined != 0 {
 		t.Errorf("%d left, %d are there", f.Left, f.Joined)
 	}
 }
@@ -478,18 +505,55 @@ func TestADeadConnectionIsGivenUp(t *testing.T) {
 	r, who := bareRig(t, 3, ownEdges())
 	r.say(who[:1], begin(blocks(0, 6)))
 	r.pass(9 * time.Second)
-	if f := r.c.snapshot(r.now); f.Failed["fell silent"] != 0 || f.Joined != 1 {
+	if f := r.figures(); f.Failed["fell silent"] != 0 || f.Joined != 1 {
 		t.Errorf("after 9 s: %v", f.Failed)
 	}
 	r.pass(2 * time.Second)
-	if f := r.c.snapshot(r.now); f.Failed["fell silent"] != 1 || f.Joined != 0 {
+	if f := r.figures(); f.Failed["fell silent"] != 1 || f.Joined != 0 {
 		t.Errorf("after 11 s: %v", f.Failed)
 	}
 	r.pass(11 * time.Second)
-	if f := r.c.snapshot(r.now); f.Failed["no answer"] != 2 {
+	if f := r.figures(); f.Failed["no answer"] != 2 {
 		t.Errorf("after 22 s: %v", f.Failed)
 	}
-	if f := r.c.snapshot(r.now); f.NeverHeard != 2 {
+	if f := r.figures(); f.NeverHeard != 2 {
 		t.Errorf("%d never heard", f.NeverHeard)
+	}
+}
+
+// The sound ran dry and the connection stands: the edge is asked why.
+func TestADryListenerStaysOrGoesAsItsEdgeSays(t *testing.T) {
+	edges, _, _ := signedEdges(t)
+	for _, c := range []struct {
+		line  reach.Line
+		edges reach.Edges
+		went  bool
+	}{
+		{reach.LineFine, edges, true},       // another one may have the sound
+		{reach.LineFine, ownEdges(), false}, // there is no other
+		{reach.LineLost, edges, false},      // it catches up
+		{reach.LineDead, edges, true},
+		{reach.LineDead, ownEdges(), true},
+	} {
+		r, who := bareRig(t, 5, c.edges)
+		r.line = c.line
+		r.say(who, begin(blocks(0, 6)))
+		r.pass(time.Second)
+		if f := r.figures(); f.Joined != 5 || f.Hearing != 5 {
+			t.Fatalf("line %v: after 1 s %d are there", c.line, f.Joined)
+		}
+		r.pass(6 * time.Second)
+		if f := r.figures(); (f.Failed["sound ran dry"] == 5) != c.went || (f.Joined == 5) == c.went {
+			t.Errorf("line %v, edges %v: after 7 s %d are there, failed: %v", c.line, c.edges.List(), f.Joined, f.Failed)
+		}
+		if r.pass(20 * time.Second); c.line == reach.LineLost {
+			if f := r.figures(); f.Joined != 5 || f.Dry != 5 {
+				t.Errorf("the edge catches up: %d waited for it, %d are dry", f.Joined, f.Dry)
+			}
+			r.say(who, blocks(6, 50))
+			if f := r.figures(); f.Hearing != 5 || f.Gaps.Count != 0 || f.Dries.Listeners != 5 {
+				t.Errorf("with what was missed: %+v", f)
+			}
+		}
 	}
 }

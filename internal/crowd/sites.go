@@ -22,6 +22,7 @@ type sites struct {
 	helpers *sync.WaitGroup
 	list    []site
 	byURL   map[string]uint16
+	ask     func(ctx context.Context, address string) reach.Line // how its line to the stage is
 	edges   reach.Edges
 	note    string // the signed list that was opened last
 	// document is the space's JSON as it was read last.
@@ -60,7 +61,10 @@ const mostSites = 4096
 const toldFor = 2 * time.Second
 
 func newSites(ctx context.Context, c *Crowd, helpers *sync.WaitGroup) sites {
-	return sites{crowd: c, ctx: ctx, helpers: helpers, byURL: make(map[string]uint16)}
+	ask := func(ctx context.Context, address string) reach.Line {
+		return reach.AskLine(ctx, c.http, address, c.link.Space)
+	}
+	return sites{crowd: c, ctx: ctx, helpers: helpers, byURL: make(map[string]uint16), ask: ask}
 }
 
 // known returns the number of a server. A new one is looked up meanwhile.
@@ -180,7 +184,7 @@ func (s *sites) asked(i uint16, now time.Duration) bool {
 	site.askedAt = now
 	address := site.url
 	s.helpers.Go(func() {
-		line := reach.AskLine(s.ctx, s.crowd.http, address, s.crowd.link.Space)
+		line := s.ask(s.ctx, address)
 		s.crowd.mu.Lock()
 		defer s.crowd.mu.Unlock()
 		s.list[i].line, s.list[i].told = line, max(s.crowd.time(), 1)
