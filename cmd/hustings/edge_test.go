@@ -9,10 +9,13 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"hustings/internal/ogg"
 )
 
 // startEdge starts an edge that joins by $JOIN.
@@ -90,6 +93,68 @@ func figuresOf(url string) (string, error) {
 		err = fmt.Errorf("the figures of %s: %s", url, resp.Status)
 	}
 	return string(body), err
+}
+
+// listener hears a stream by Ogg.
+type listener struct {
+	mu  sync.Mutex // guards what follows
+	end int64      // of what was heard, in samples
+	err error
+}
+
+// stay listens on one connection until the script ends.
+func stay(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: stay url")
+	}
+	resp, err := http.Get(args[0])
+	ts.Check(err)
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("%s: %s", args[0], resp.Status)
+	}
+	l := new(listener)
+	serverOf(ts).stays = l
+	done := make(chan struct{})
+	ts.Defer(func() {
+		resp.Body.Close()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for stream := ogg.NewReader(resp.Body); ; {
+			p, err := stream.Next()
+			l.mu.Lock()
+			if l.err = err; err == nil && p.Granule != ogg.NoGranule {
+				l.end = p.Granule
+			}
+			l.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// stayed waits until whoever stays has heard two seconds more.
+func stayed(ts *testscript.TestScript, neg bool, args []string) {
+	l := serverOf(ts).stays
+	if l == nil {
+		ts.Fatalf("nobody stays")
+	}
+	so := func() int64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.err != nil {
+			ts.Fatalf("the connection ended: %v", l.err)
+		}
+		return l.end
+	}
+	from := so()
+	for deadline := time.Now().Add(patience); so() < from+2*48000; time.Sleep(10 * time.Millisecond) { // between two looks
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing is heard any more at %d", from)
+		}
+	}
 }
 
 func edgeOf(ts *testscript.TestScript, args []string) *exec.Cmd {

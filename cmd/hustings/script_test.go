@@ -37,6 +37,8 @@ import (
 //	                           $NAME to its URL; its log is in NAME.log
 //	at URL                     requests go there from now on
 //	listens NAME N [TIME]      waits until N listen at an edge, for as long as TIME
+//	stay URL                   listens there, on one connection that must not end
+//	stayed                     waits until it has heard two seconds more
 //	killedge NAME              ends an edge by SIGKILL
 //	endedge NAME               ends it by SIGTERM, and then in good order
 //	hang                       begins a request that it would wait for, going down
@@ -78,7 +80,7 @@ func TestScripts(t *testing.T) {
 			"serve": serveCmd, "demo": demoCmd, "says": says, "kill9": kill, "terminate": terminate, "interrupt": interrupt, "hang": hang,
 			"http": request, "until": until, "keep": keep, "exits": exits, "certificate": certificate,
 			"authority": authority, "trusted": trusted,
-			"edge": startEdge, "at": at, "listens": listens, "killedge": killEdge, "endedge": endEdge,
+			"edge": startEdge, "at": at, "listens": listens, "stay": stay, "stayed": stayed, "killedge": killEdge, "endedge": endEdge,
 			"tone": writeTone, "hears": hears, "loud": loud, "alpn": alpn, "lasts": lasts, "part": part, "report": report, "signed": signed,
 		},
 	})
@@ -92,6 +94,7 @@ type server struct {
 	acme *acme // nil until the script starts one
 
 	edges map[string]*exec.Cmd
+	stays *listener // nil until the script has one
 }
 
 type serverKey struct{}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/goleak"
 
 	"hustings/internal/bus"
@@ -479,4 +480,39 @@ func (r *running) verifier() string {
 		r.t.Fatalf("%s: %v", body, err)
 	}
 	return keys.Keys[0]
+}
+
+// TestEdgesJoinThroughACluster: core and edges on a NATS server of somebody else's, and
+// the edge is started first.
+func TestEdgesJoinThroughACluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits in vain for a core")
+	}
+	cluster, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: "us", Password: "secret", NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.Start()
+	t.Cleanup(func() { cluster.Shutdown(); cluster.WaitForShutdown() })
+	if !cluster.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the NATS server is not ready")
+	}
+	address := "nats://us:secret@" + cluster.Addr().String()
+	early := startEdge(t, address) // says that it does not know yet what is on
+	if status, body := early.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "not told yet") {
+		t.Errorf("without a core: %d %s", status, body)
+	}
+	if status, body := early.get("/live/x.ogg"); status != http.StatusServiceUnavailable || !strings.Contains(body, "try again") {
+		t.Errorf("a listener without a core: %d %s", status, body)
+	}
+	core := startNode(t, Options{NATS: address, Weight: 10})
+	id := core.space()
+	until(t, "the edge is ready", func() bool { status, _ := early.get("/readyz"); return status == http.StatusOK })
+	until(t, "a block is there", func() bool { status, _ := early.get("/live/" + id + "/pulse"); return status == http.StatusOK })
+	a := early.listen(id)
+	a.heard(3 * programme.BlockSamples)
+	until(t, "the edge is in the list", func() bool { _, body := core.get("/api/v1/spaces/" + id); return strings.Contains(body, early.at.URL) })
+	if core.at.Join != "" {
+		t.Errorf("a join line that leads nowhere: %s", core.at.Join)
+	}
 }
