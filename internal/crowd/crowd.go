@@ -32,7 +32,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -165,7 +164,7 @@ func New(o Options) (*Crowd, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if len(o.Sources) == 0 {
-		o.Sources = sourcesFor(link.Server)
+		o.Sources = link.Sources()
 	}
 	c := &Crowd{opts: o, log: o.Logger, link: link, http: reach.NewHTTP(o.TLS), prefix: rand.Text()[:16]}
 	c.arrange()
@@ -194,27 +193,6 @@ func (c *Crowd) arrange() {
 	c.zero = time.Now()
 	c.ledger, c.events = hearing.NewLedger(), hearing.NewEvents()
 	c.ear.crowd = c
-}
-
-// sourcesFor returns addresses to connect from to a server on this machine, which
-// has all of 127.0.0.0/8 to itself.
-func sourcesFor(server string) []netip.Addr {
-	u, err := url.Parse(server)
-	if err != nil {
-		return nil
-	}
-	host, err := netip.ParseAddr(u.Hostname())
-	if u.Hostname() == "localhost" {
-		host, err = netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
-	}
-	if err != nil || !host.Is4() || !host.IsLoopback() {
-		return nil
-	}
-	sources := make([]netip.Addr, 64)
-	for i := range sources {
-		sources[i] = netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + i)})
-	}
-	return sources
 }
 
 // Run is there until all have left: at the end of Hold, or of the programme, or when

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -73,4 +74,25 @@ func (l Link) Loopback() bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// Sources returns local addresses for many connections to the link's server, since
+// each has 28,000 ports: some of 127.0.0.0/8 for a server at an address of that, which
+// this machine has all to itself; else none, and the system chooses.
+func (l Link) Sources() (all []netip.Addr) {
+	u, err := url.Parse(l.Server)
+	if err != nil {
+		return nil
+	}
+	host, err := netip.ParseAddr(u.Hostname())
+	if u.Hostname() == "localhost" {
+		host, err = netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
+	}
+	if err != nil || !host.Is4() || !host.IsLoopback() {
+		return nil
+	}
+	for n := range byte(64) {
+		all = append(all, netip.AddrFrom4([4]byte{127, 0, 1, 1 + n}))
+	}
+	return all
 }

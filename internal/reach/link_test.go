@@ -95,3 +95,19 @@ func TestClocksThatAgreeWithinASecondAreTheSame(t *testing.T) {
 		t.Errorf("without a date: got %v", got)
 	}
 }
+
+func TestALocalServerIsReachedFromManyAddresses(t *testing.T) {
+	for server, want := range map[string]int{
+		"http://127.0.0.1:8080": 64, "http://localhost:8080": 64, "http://127.3.2.1": 64, "http://[::1]:8080": 0,
+		"https://talk.example": 0, "http://192.0.2.1": 0, ":": 0,
+	} {
+		sources := Link{Server: server}.Sources()
+		seen := map[string]bool{}
+		for _, a := range sources {
+			seen[a.String()] = a.IsLoopback()
+		}
+		if len(sources) != want || len(seen) != want {
+			t.Errorf("%s: %v", server, sources)
+		}
+	}
+}
