@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -304,7 +305,9 @@ func hlsFront(t *testing.T, s *server) string {
 		rw.Header().Set("Content-Type", "text/javascript")
 		_, _ = rw.Write(script)
 	})
-	mux.Handle("/live/", httputil.NewSingleHostReverseProxy(to))
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // a closed page's last reload
+	mux.Handle("/live/", proxy)
 	front := httptest.NewServer(mux)
 	t.Cleanup(front.Close)
 	return front.URL

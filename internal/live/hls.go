@@ -19,8 +19,8 @@ const (
 	reloadWithin = 3 * target
 	// partWithin is how long a request waits for the part that was hinted at.
 	partWithin = target
-	// firstWithin is how long the first listeners wait for the first segment.
-	firstWithin = 2 * target
+	// firstWithin is how long the first listeners wait for the first segments.
+	firstWithin = 4 * target
 	// tooFar is how many segments ahead of the newest nobody may wait for.
 	tooFar = 2
 )
@@ -133,7 +133,7 @@ func (l *Live) playlist(rw http.ResponseWriter, r *http.Request) {
 	if a.listener != "" && !a.relay {
 		l.opts.Programme.Count(id, a.listener, a.rehearsal)
 	}
-	e, err := l.reload(r.Context(), s, a)
+	e, err := l.reload(r.Context(), s, a, leastSegments(r))
 	if err != nil {
 		l.fail(rw, r, err)
 		return
@@ -147,8 +147,20 @@ func (l *Live) playlist(rw http.ResponseWriter, r *http.Request) {
 	serve(rw, r, e.list(rendition, a.skip))
 }
 
+// leastSegments returns how many whole segments a player needs to begin with, that did
+// not say what it waits for. Those that know no parts give up on a list without a
+// segment; Chromium's own HLS, on one that does not reach back as far as players begin
+// by the standard: three target durations (RFC 8216, section 6.3.3).
+func leastSegments(r *http.Request) int {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "audio", "video": // it is not a script that asks, but the browser itself
+		return 3
+	}
+	return 1
+}
+
 // reload returns the first edition that has what was asked for.
-func (l *Live) reload(ctx context.Context, s *station, a asked) (*edition, error) {
+func (l *Live) reload(ctx context.Context, s *station, a asked, least int) (*edition, error) {
 	within := reloadWithin
 	e := s.edition()
 	switch {
@@ -162,8 +174,7 @@ func (l *Live) reload(ctx context.Context, s *station, a asked) (*edition, error
 		}
 	}
 	e, err := l.await(ctx, s, within, func(e *edition) bool {
-		// Players that know no parts give up on a list without a segment.
-		return a.waits && e.reached(a.number, a.part) || !a.waits && len(e.line) > 0 && e.line[0].complete
+		return a.waits && e.reached(a.number, a.part) || !a.waits && len(e.line) >= least && e.line[least-1].complete
 	})
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package live_test
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"hustings/internal/aac"
-	"hustings/internal/broadcast"
 	"hustings/internal/hls"
 	"hustings/internal/live"
 	"hustings/internal/programme"
@@ -425,19 +423,21 @@ func TestNothingComes(t *testing.T) {
 }
 
 // TestTheFirstSegmentIsWaitedFor: players that know no parts give up on a list without
-// a segment.
+// a segment; a browser's own HLS, on one of less than three.
 func TestTheFirstSegmentIsWaitedFor(t *testing.T) {
-	s := onAir(t, 7)
-	came := make(chan reply)
-	go func() { came <- s.ask("GET", "/live/debate/opus48.m3u8") }()
-	select {
-	case r := <-came:
-		t.Fatalf("it was answered before: %d %s", r.status, r.body)
-	case <-time.After(50 * time.Millisecond):
-	}
-	s.programme.put(0, 7, 7*blockSamples)
-	if p := s.parse((<-came).body); p.Segments[0].URI != "opus48/0.m4s?epoch=0" {
-		t.Errorf("%+v", p)
+	for headers, least := range map[string]int{"Accept: */*": 1, "Sec-Fetch-Dest: empty": 1, "Sec-Fetch-Dest: audio": 3, "Sec-Fetch-Dest: video": 3} {
+		s := onAir(t, 8*least-1)
+		came := make(chan reply)
+		go func() { came <- s.ask("GET", "/live/debate/opus48.m3u8", headers) }()
+		select {
+		case r := <-came:
+			t.Fatalf("%s: it was answered before: %d %s", headers, r.status, r.body)
+		case <-time.After(50 * time.Millisecond):
+		}
+		s.programme.put(0, uint64(8*least-1), int64(8*least-1)*blockSamples)
+		if p := s.parse((<-came).body); len(p.Segments) != least || p.Segments[least-1].URI == "" {
+			t.Errorf("%s: %+v", headers, p)
+		}
 	}
 }
 
@@ -552,57 +552,3 @@ func TestHLSByPhase(t *testing.T) {
 	s.want(s.ask("GET", "/live/debate/opus48.m3u8"), 410)
 	s.want(s.ask("GET", "/live/debate/b/0.m4s?epoch=0"), 404)
 }
-
-// TestStationsMakeRoom: what is not on the air any more is forgotten when something
-// else is asked for.
-func TestStationsMakeRoom(t *testing.T) {
-	s := onAir(t, 8)
-	s.list("opus48")
-	s.programme.change(func() { s.programme.blocks = nil })
-	s.spaces.put(space.Space{ID: "other", Phase: space.Live})
-	s.want(s.ask("GET", "/live/other/opus48.m3u8"), 425)
-	for seq := range uint64(8) {
-		s.programme.put(5, seq, int64(seq)*blockSamples)
-	}
-	if p := s.list("opus48"); p.Sequence != 5 {
-		t.Errorf("%+v", p)
-	}
-}
-
-// BenchmarkServe is the way of what is asked most, without net/http's own part.
-func BenchmarkServe(b *testing.B) {
-	s := onAir(b, 80)
-	l, err := live.New(live.Options{Spaces: s.spaces, Programme: s.programme})
-	if err != nil {
-		b.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	l.Routes(mux)
-	for name, path := range map[string]string{
-		"playlist": "opus48.m3u8?listener=abcdefgh&_HLS_msn=9&_HLS_part=3&_HLS_skip=YES", "part": "b/77.m4s?epoch=0&rung=24", "segment": "opus48/8.m4s?epoch=0",
-	} {
-		b.Run(name, func(b *testing.B) {
-			r, err := http.NewRequest("GET", "http://x/live/debate/"+path, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			out := discard{}
-			list, _ := http.NewRequest("GET", "http://x/live/debate/opus48.m3u8", nil)
-			mux.ServeHTTP(out, list) // from then on there is a station
-			b.ReportAllocs()
-			for b.Loop() {
-				clear(out)
-				mux.ServeHTTP(out, r)
-			}
-		})
-	}
-}
-
-// discard is a ResponseWriter that takes no part in what is measured.
-type discard http.Header
-
-func (d discard) Header() http.Header         { return http.Header(d) }
-func (d discard) Write(p []byte) (int, error) { return len(p), nil }
-func (d discard) WriteHeader(int)             {}
-
-var _ live.Programme = (*broadcast.Broadcast)(nil)

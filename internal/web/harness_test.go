@@ -140,12 +140,6 @@ func (f *fakeProgramme) Init(space.ID, programme.Rung) ([]byte, bool) { return n
 func (f *fakeProgramme) Count(space.ID, string, bool)                 {}
 func (f *fakeProgramme) Tally(space.ID) space.Tally                   { return space.Tally{Now: 3, Peak: 5, Total: 9} }
 
-func (f *fakeProgramme) set(ready bool, refuse error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ready, f.refuse = ready, refuse
-}
-
 // fakeArchive has the recording of every space, once it is finished.
 type fakeArchive struct {
 	finished error

@@ -22,14 +22,25 @@ type described struct {
 // describe adds them to the description.
 func describe(doc *huma.OpenAPI) {
 	rung := []*huma.Param{{Name: "rung", In: "query", Description: "Rate in kb/s: the best, if absent", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"48", "24", "16"}}}}
+	param := func(name, what string) *huma.Param {
+		return &huma.Param{Name: name, In: "query", Description: what, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	listening := append(rung,
+		param("listener", "A random token of 8 to 64 letters, digits, - and _, the same over all connections of one listener, who is counted once"),
+		param("rehearsal", "The permit of a rehearsal: whoever has one is not counted"),
+		param("relay", "1 for a relay, whose listeners are counted elsewhere or not at all"))
+	pushed := append(listening[:len(listening):len(listening)], param("follow", "1 for a page that follows the depth that it is told"))
+	listed := append(listening[:len(listening):len(listening)], param("codec", "aac or opus; both, if absent"))
 	signIn := []*huma.Param{{Name: "token", In: "query", Required: true, Description: "The owner's", Schema: &huma.Schema{Type: huma.TypeString}}}
 	all := append(calls("whip", "Send a microphone to the stage (RFC 9725)"), calls("whep", "Hear the stage without oneself")...)
 	all = append(all, []described{
 		{method: "GET", path: apiPath + "/spaces/{id}/stage", id: "stage", summary: "The stage's WebSocket: say hello with a token, then follow the stage", status: "101", answer: "Upgraded"},
-		{method: "GET", path: "/live/{id}.ogg", id: "live-ogg", summary: "The programme from the live edge", status: "200", answer: "Opus in Ogg (RFC 7845), until the space ends", kind: "audio/ogg", query: rung},
-		{method: "GET", path: "/live/{id}.mp4", id: "live-mp4", summary: "The programme from the live edge", status: "200", answer: "Opus in fragmented MP4, the pulse as emsg boxes, until the space ends", kind: "audio/mp4", query: rung},
+		{method: "GET", path: "/live/{id}.ogg", id: "live-ogg", summary: "The programme from the live edge", status: "200", answer: "Opus in Ogg (RFC 7845), until the space ends", kind: "audio/ogg", query: listening},
+		{method: "GET", path: "/live/{id}.mp4", id: "live-mp4", summary: "The programme from the live edge", status: "200", answer: "Opus in fragmented MP4, the pulse as emsg boxes, until the space ends", kind: "audio/mp4", query: pushed},
+		{method: "GET", path: "/live/{id}.m3u8", id: "live-hls", summary: "The programme by HTTP Live Streaming, with low latency", status: "200", answer: "A multivariant playlist, which names all else", kind: "application/vnd.apple.mpegurl", query: listed},
+		{method: "GET", path: apiPath + "/renditions", id: "renditions", summary: "Which renditions this server makes, and why not others", status: "200", answer: "aac: available, reason", kind: "application/json"},
 		{method: "GET", path: "/live/{id}/pulse", id: "pulse", summary: "The newest state that rides in the stream", status: "200", answer: "Who is on stage, who speaks, how many listen", kind: "application/json"},
-		{method: "GET", path: "/live/{id}/b/{seq}.m4s", id: "block", summary: "One block of the programme", status: "200", answer: "A fragment of MP4; it never changes", kind: "audio/mp4"},
+		{method: "GET", path: "/live/{id}/b/{seq}.m4s", id: "block", summary: "One block of the programme", status: "200", answer: "A fragment of MP4; it never changes", kind: "audio/mp4", query: append(rung[:1:1], param("epoch", "Of the stage, which begins a new one when it starts again: the newest, if absent"))},
 		{method: "GET", path: "/recordings/{id}.ogg", id: "recording-ogg", summary: "The recording", status: "200", answer: "Opus in Ogg; ranges work", kind: "audio/ogg"},
 		{method: "GET", path: "/recordings/{id}.mp4", id: "recording-mp4", summary: "The recording", status: "200", answer: "Opus in MP4; ranges work", kind: "audio/mp4"},
 		{method: "GET", path: "/recordings/{id}.json", id: "recording-json", summary: "What the recording holds", status: "200", answer: "Length, chapters, checkpoint, who spoke", kind: "application/json"},

@@ -34,6 +34,7 @@ type linksJSON struct {
 	Studio    string         `json:"studio" doc:"The host's and the speakers' page; an invite's link has a token behind it"`
 	Ogg       string         `json:"ogg"`
 	MP4       string         `json:"mp4"`
+	HLS       string         `json:"hls" doc:"HTTP Live Streaming: Opus, and AAC where the server makes it"`
 	Pulse     string         `json:"pulse"`
 	WHIP      string         `json:"whip"`
 	WHEP      string         `json:"whep"`
@@ -58,7 +59,7 @@ func (w *Web) spaceOf(base string, sp space.Space) spaceJSON {
 		OpenedAt: sp.OpenedAt, StartedAt: sp.StartedAt, EndedAt: sp.EndedAt,
 		Links: linksJSON{
 			Listen: base + "/s/" + id, Studio: home + "/studio/" + id,
-			Ogg: base + "/live/" + id + ".ogg", MP4: base + "/live/" + id + ".mp4", Pulse: base + "/live/" + id + "/pulse",
+			Ogg: base + "/live/" + id + ".ogg", MP4: base + "/live/" + id + ".mp4", HLS: base + "/live/" + id + ".m3u8", Pulse: base + "/live/" + id + "/pulse",
 			WHIP: home + apiPath + "/spaces/" + id + "/whip", WHEP: home + apiPath + "/spaces/" + id + "/whep",
 		},
 	}
