@@ -51,8 +51,9 @@ type CoreOptions struct {
 	URL     string
 	Weight  int // its own share of the listeners; 0: it serves them only when there is no edge
 	Version string
-	Logger  *slog.Logger          // nil: discard
-	Metrics prometheus.Registerer // nil: none
+	Load    func() (load float64, listeners int) // as that of an edge; nil: none
+	Logger  *slog.Logger                         // nil: discard
+	Metrics prometheus.Registerer                // nil: none
 }
 
 // Core is the server's side of its edges. Its methods may be called by any goroutine.
@@ -64,13 +65,14 @@ type Core struct {
 	// settled is how long after the start that is.
 	settled time.Duration
 
-	mu      sync.Mutex // guards members
+	mu      sync.Mutex // guards what follows
 	members members
+	own     member // ourselves, who are never silent
 }
 
 // lists are the signed lists as they are now; both are empty where there is no edge.
 type lists struct {
-	edges  []programme.Edge
+	edges  []programme.Edge // and, where there is any, ourselves behind them
 	signed time.Time
 	all    string
 	pulse  string // the heaviest; signed anew only when the edges change
@@ -87,7 +89,10 @@ func NewCore(o CoreOptions) (*Core, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Core{opts: o, log: o.Logger, ready: make(chan struct{}), settled: settledAfter}
+	if o.Load == nil {
+		o.Load = func() (float64, int) { return 0, 0 }
+	}
+	c := &Core{own: member{beat: Beat{URL: o.URL, Weight: o.Weight}, share: 1}, opts: o, log: o.Logger, ready: make(chan struct{}), settled: settledAfter}
 	if o.Metrics != nil {
 		if err := c.register(o.Metrics); err != nil {
 			return nil, err
@@ -200,6 +205,12 @@ func (c *Core) pass(now time.Time) {
 	defer c.mu.Unlock()
 	c.members.pass(now)
 	edges := c.members.list()
+	c.own.beat.Load, _ = c.opts.Load()
+	c.own.weigh(now)
+	n := len(edges)
+	if n > 0 && c.opts.URL != "" {
+		edges = append(edges, programme.Edge{URL: c.opts.URL, Weight: c.own.weight()})
+	}
 	was := c.lists.Load()
 	same := was != nil && slices.Equal(was.edges, edges)
 	if same && now.Sub(was.signed) < listEvery {
@@ -213,7 +224,7 @@ func (c *Core) pass(now time.Time) {
 	if same {
 		next.pulse = was.pulse
 	} else if was != nil || len(edges) > 0 {
-		c.log.Info("edges", "now", len(edges), "listeners", c.members.listeners())
+		c.log.Info("edges", "now", n, "listeners", c.members.listeners())
 	}
 	c.lists.Store(next)
 	if err := c.opts.Bus.Publish(listSubject, []byte(next.all)); err != nil {
@@ -221,25 +232,20 @@ func (c *Core) pass(now time.Time) {
 	}
 }
 
-// sign makes the lists of some edges and ourselves.
+// sign makes the lists of some edges, of whom the last is to be in both.
 func (c *Core) sign(edges []programme.Edge, now time.Time) (*lists, error) {
 	l := &lists{edges: edges, signed: now}
 	if len(edges) == 0 {
 		return l, nil
 	}
-	most := edges[:min(len(edges), pulseEdges)]
-	var own []programme.Edge
-	if c.opts.URL != "" {
-		own = []programme.Edge{{URL: c.opts.URL, Weight: c.opts.Weight}}
-		most = edges[:min(len(edges), pulseEdges-1)]
-	}
 	var err error
-	if l.all, err = c.opts.Signer.SignEdges(programme.Edges{At: now, List: slices.Concat(edges, own)}); err != nil {
+	if l.all, err = c.opts.Signer.SignEdges(programme.Edges{At: now, List: edges}); err != nil {
 		return nil, err
 	}
 	l.pulse = l.all
-	if len(most) < len(edges) {
-		l.pulse, err = c.opts.Signer.SignEdges(programme.Edges{At: now, List: slices.Concat(most, own)})
+	if last := len(edges) - 1; last >= pulseEdges {
+		most := append(slices.Clone(edges[:pulseEdges-1]), edges[last])
+		l.pulse, err = c.opts.Signer.SignEdges(programme.Edges{At: now, List: most})
 	}
 	return l, err
 }

@@ -219,16 +219,27 @@ func TestOptionsAreChecked(t *testing.T) {
 func TestOfManyEdgesThePulseTellsTheHeaviest(t *testing.T) {
 	r := newRig(t)
 	for i := range 30 {
+		r.core.mu.Lock()
 		r.core.members.hear(Beat{Name: fmt.Sprint("e", i), URL: fmt.Sprintf("https://e%d.example.org", i), Weight: i}, time.Now())
+		r.core.mu.Unlock()
 	}
 	r.core.pass(time.Now())
 	all, pulse := strings.Split(r.listed(r.core.Edges()), ", "), strings.Split(r.listed(r.core.PulseEdges()), ", ")
 	if len(all) != 31 || len(pulse) != 16 || pulse[0] != "29 https://e29.example.org" || !slices.Contains(pulse, "5 https://core.example.org") {
 		t.Errorf("all: %v; in the pulse: %v", all, pulse)
 	}
+	r.core.mu.Lock()
+	r.core.opts.Load = func() (float64, int) { return 0.95, 0 }
+	r.core.mu.Unlock()
+	r.core.pass(time.Now())
+	if !strings.Contains(r.listed(r.core.PulseEdges()), "1 https://core.example.org") {
+		t.Errorf("with a loaded core: %s", r.listed(r.core.PulseEdges()))
+	}
 	before := r.core.PulseEdges()
 	for i := range 30 { // half a minute later they are all still there
+		r.core.mu.Lock()
 		r.core.members.hear(Beat{Name: fmt.Sprint("e", i), URL: fmt.Sprintf("https://e%d.example.org", i), Weight: i}, time.Now().Add(31*time.Second))
+		r.core.mu.Unlock()
 	}
 	r.core.pass(time.Now().Add(31 * time.Second))
 	if r.core.PulseEdges() != before {

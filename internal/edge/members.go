@@ -89,6 +89,14 @@ func (e *member) weigh(now time.Time) {
 	}
 }
 
+// weight is what is left of its weight.
+func (e *member) weight() int {
+	if e.beat.Weight == 0 {
+		return 0
+	}
+	return max(1, e.beat.Weight/e.share)
+}
+
 // pass lets time go by. Edges that were silent for too long are lost. When it was
 // ourselves who stood still, nobody was silent.
 func (m *members) pass(now time.Time) {
@@ -120,11 +128,7 @@ func (m *members) list() []programme.Edge {
 		if !e.in {
 			continue
 		}
-		weight := e.beat.Weight
-		if weight > 0 {
-			weight = max(1, weight/e.share)
-		}
-		byURL[e.beat.URL] = max(weight, byURL[e.beat.URL])
+		byURL[e.beat.URL] = max(e.weight(), byURL[e.beat.URL])
 	}
 	list := make([]programme.Edge, 0, len(byURL))
 	for url, weight := range byURL {

@@ -120,7 +120,7 @@ func (f *folder) edgeName() (string, error) {
 func (f *folder) coreKey(given string) (string, error) {
 	path := f.file("core.key")
 	switch {
-	case strings.Contains(given, "+"):
+	case programme.ValidVerifier(strings.TrimSpace(given)):
 		return strings.TrimSpace(given), nil
 	case given != "":
 		path = given

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hustings/internal/programme"
 )
 
 func TestAFolderIsOneNodesAlone(t *testing.T) {
@@ -84,7 +86,12 @@ func TestAnEdgeKeepsItsNameAndTheKeyThatItTrusts(t *testing.T) {
 	if err := os.WriteFile(other, []byte("other+2+def\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for given, want := range map[string]string{"": "hustings+1+abc", other: "other+2+def", "third+3+ghi": "third+3+ghi"} {
+	signer, _, err := programme.NewSigner("third")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := signer.Verifier()
+	for given, want := range map[string]string{"": "hustings+1+abc", other: "other+2+def", key: key} {
 		if key, err := f.coreKey(given); key != want || err != nil {
 			t.Errorf("with --core-key %q: %q, %v; want %q", given, key, err, want)
 		}

@@ -186,7 +186,7 @@ func (w *wiring) startEdges(ctx context.Context) (err error) {
 	}
 	w.edges, err = edge.NewCore(edge.CoreOptions{
 		Bus: w.bus, Signer: w.keys.log, Spaces: w.store, URL: w.addresses().Public, Weight: o.Weight, Version: o.Version,
-		Logger: w.logger("edges"), Metrics: w.figures,
+		Load: w.load, Logger: w.logger("edges"), Metrics: w.figures,
 	})
 	if err != nil {
 		return err

@@ -125,6 +125,12 @@ func (s *Signer) SignNote(text string) (string, error) {
 	return string(signed), err
 }
 
+// ValidVerifier reports whether a text is a verifier key.
+func ValidVerifier(key string) bool {
+	_, err := note.NewVerifier(key)
+	return err == nil
+}
+
 // ErrNote says that a text is not a note that was signed by the given key.
 var ErrNote = errors.New("not a note signed by this key")
 
