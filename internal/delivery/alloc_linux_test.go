@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"net"
 	"testing"
 	"time"
@@ -66,5 +67,34 @@ func TestADeliveryAllocatesNothing(t *testing.T) {
 	}
 	if got := p.counts.bytes.Load(); got != 202*5000 {
 		t.Errorf("%d bytes counted", got)
+	}
+}
+
+// What several are sent is joined once, and never taken for something else.
+func TestJoined(t *testing.T) {
+	var j joiner
+	blocks := make([][]byte, 40)
+	for i := range blocks {
+		blocks[i] = []byte{byte(i), byte(i >> 4), 7}
+	}
+	for round := range 3 {
+		for from := range 30 {
+			for to := from + 2; to < from+5; to++ {
+				got := j.of(blocks[from:to])
+				if want := bytes.Join(blocks[from:to], nil); !bytes.Equal(got, want) {
+					t.Fatalf("round %d: blocks %d to %d are %x, not %x", round, from, to, got, want)
+				}
+			}
+		}
+	}
+	first := j.of(blocks[:8])
+	if again := j.of(blocks[:8]); &again[0] != &first[0] {
+		t.Error("the same pieces are joined twice")
+	}
+	if n := testing.AllocsPerRun(100, func() { j.of(blocks[:8]) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if got := j.of([][]byte{make([]byte, joinedMost), {1}}); got != nil {
+		t.Errorf("%d bytes joined", len(got))
 	}
 }

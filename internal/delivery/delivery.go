@@ -2,7 +2,8 @@
 //
 // A few loops own their sockets outright: a listener is a descriptor, a few
 // counters and a Stream that says what it is to be sent. There is no goroutine, no
-// buffer and no copy for each; the same bytes go out to everybody by writev(2).
+// buffer and no copy for each; the same bytes go out to everybody, in one write(2) or
+// writev(2) a turn.
 //
 //	d, err := delivery.New(delivery.Options{})
 //	go d.Run(ctx)

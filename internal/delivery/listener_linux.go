@@ -172,8 +172,7 @@ func (p *loop) send(l *listener, pieces [][]byte, now time.Duration) (begun int,
 		return p.sendSealed(l, pieces, now)
 	}
 	for len(l.rest) > 0 || begun < len(pieces) {
-		total := p.gather(l.rest, pieces[begun:])
-		n, err := writev(int(l.fd), p.vectors)
+		n, total, err := p.write(l, pieces[begun:])
 		if err != nil {
 			return begun, err
 		}
@@ -183,6 +182,20 @@ func (p *loop) send(l *listener, pieces [][]byte, now time.Duration) (begun int,
 		}
 	}
 	return begun, nil
+}
+
+// write writes the rest and pieces at once, and returns how much of how many bytes
+// went out.
+func (p *loop) write(l *listener, pieces [][]byte) (n, total int, err error) {
+	if len(l.rest) == 0 && len(pieces) > 1 {
+		if whole := p.joiner.of(pieces); whole != nil {
+			n, err = write(int(l.fd), whole)
+			return n, len(whole), err
+		}
+	}
+	total = p.gather(l.rest, pieces)
+	n, err = writev(int(l.fd), p.vectors)
+	return n, total, err
 }
 
 // gather fills the vectors and returns how many bytes they are.

@@ -50,7 +50,7 @@ type loop struct {
 	spare   []*listener // becomes the inbox
 	pieces  [][]byte
 	vectors []unix.Iovec
-	plain   []byte // small pieces put together before they are encrypted
+	joiner  joiner
 	sealed  sealed
 	ignored [4 << 10]byte
 }

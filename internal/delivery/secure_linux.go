@@ -75,49 +75,34 @@ func (p *loop) sendCiphertext(l *listener, ciphertext []byte, now time.Duration)
 }
 
 // join takes what is to be encrypted next off the rest and pieces, no more than the
-// socket is likely to take, and returns how many pieces were begun by that. Small
-// pieces are copied together: a full record costs less than many short ones.
+// socket is likely to take, and returns how many pieces were begun by that.
 func (p *loop) join(l *listener, pieces [][]byte) (text []byte, begun int) {
+	room := p.room(l, pieces)
+	if len(l.rest) == 0 && len(pieces) > 1 {
+		if whole := p.joiner.of(pieces); whole != nil {
+			text = whole[:min(room, len(whole))]
+			return text, l.advance(len(text), pieces)
+		}
+	}
 	if len(l.rest) == 0 {
 		l.rest, begun = pieces[0], 1
 	}
-	room := p.room(l, pieces[begun:])
-	if len(l.rest) >= room || begun == len(pieces) {
-		return l.cut(room), begun
-	}
-	text = append(p.plain[:0], l.cut(room)...)
-	for len(text) < room && begun < len(pieces) {
-		l.rest = pieces[begun]
-		begun++
-		text = append(text, l.cut(room-len(text))...)
-	}
-	p.plain = text[:0]
+	text = l.rest[:min(room, len(l.rest))]
+	l.advance(len(text), nil)
 	return text, begun
-}
-
-// cut takes up to n bytes off the rest.
-func (l *listener) cut(n int) []byte {
-	n = min(n, len(l.rest))
-	head := l.rest[:n]
-	if l.rest = l.rest[n:]; len(l.rest) == 0 {
-		l.rest = nil // an empty slice would keep the piece alive
-	}
-	return head
 }
 
 // room returns how much is worth encrypting, in bytes. What fits into one record is
 // not worth a question.
 func (p *loop) room(l *listener, pieces [][]byte) int {
 	total := len(l.rest)
-	for _, piece := range pieces {
-		if total += len(piece); total > record {
-			return max(p.opts.SendBuffer-unacknowledged(int(l.fd)), record)
-		}
+	for i := 0; i < len(pieces) && total <= record; i++ {
+		total += len(pieces[i])
 	}
-	if total > record {
-		return max(p.opts.SendBuffer-unacknowledged(int(l.fd)), record)
+	if total <= record {
+		return record
 	}
-	return record
+	return max(p.opts.SendBuffer-unacknowledged(int(l.fd)), record)
 }
 
 // closeNotify tells the end, and says whether that is out.
