@@ -455,7 +455,7 @@ func TestComeAndGo(t *testing.T) {
 func comeAndGo(t *testing.T, k kind, joins int) {
 	before := descriptors(t)
 	d, stop := run(t, delivery.Options{SendBuffer: 16 << 10, Linger: time.Second})
-	p := newProgramme(2, func(n int64) int { return 50 + int(n*7919)%20_000 })
+	p := newProgramme(2, func(n int64) int { return 50 + int(n*7919)%5000 })
 	h := newHouse(t)
 	streams := make([]*stream, joins)
 	var there sync.WaitGroup
