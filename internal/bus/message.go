@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
@@ -80,10 +81,13 @@ func (b *Bus) subscribe(subject string, handle nats.MsgHandler) (stop func(), er
 // one subject: who asked gets the first answer. An answer of nil and no error
 // stays silent, to leave it to the others.
 //
+// Only what waits in an inbox is answered. Who asks says where the answer goes, and
+// an edge could have us say there what it may not say itself.
+//
 // Errors: ErrNotReady.
 func (b *Bus) Handle(subject string, answer func(subject string, request []byte) ([]byte, error)) (stop func(), err error) {
 	return b.subscribe(subject, func(m *nats.Msg) {
-		if m.Reply == "" {
+		if !strings.HasPrefix(m.Reply, nats.InboxPrefix) {
 			return
 		}
 		data, err := answer(m.Subject, m.Data)

@@ -16,8 +16,9 @@ import (
 // EdgeUser is the name of the user as which edges join our own server.
 const EdgeUser = "edge"
 
-// inbox is where answers to the requests of an edge come in: a word of its own, so
-// that edges hear no answers to others.
+// inbox is where answers to the requests of edges come in: a word of their own, so
+// that they hear no answers to the core. They can hear each other's, which hold nothing
+// that they may not ask for, and can't answer in the core's place.
 const inbox = "_INBOX.hustings"
 
 // edgeMay is what an edge is allowed: to hear the programme and what belongs to it,

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"hustings/internal/bus"
 )
 
@@ -88,6 +90,50 @@ func TestAnEdgeHearsAndAsksButNeverSpeaksForTheStage(t *testing.T) {
 		if got, err := c.Request(ctx, "hustings.snapshot.town-hall", nil); err != nil || string(got) != "snapshot" || len(forged) != 0 {
 			t.Errorf("with an edge on %s: %q, %v, and it heard %d", subject, got, err, len(forged))
 		}
+	}
+}
+
+// TestAnAnswerGoesToNobodyElse: an edge may name where its answer is to go, and an
+// answer of the core has the core's own rights.
+func TestAnAnswerGoesToNobodyElse(t *testing.T) {
+	c := core(t)
+	heard := subscribe(t, c, "hustings.edges")
+	asked := make(chan string, 10)
+	stop, err := c.Handle("hustings.ask.*", func(_ string, request []byte) ([]byte, error) {
+		asked <- string(request)
+		return nil, errors.New("no such thing") // which is an empty message where it arrives
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	edge, err := nats.Connect(bus.JoinURL(c.Address(), secret, false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer edge.Close()
+	if err := edge.PublishRequest("hustings.ask.core", "hustings.edges", []byte("misled")); err != nil {
+		t.Fatal(err)
+	}
+	if err := edge.FlushTimeout(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Publish("hustings.ask.core", []byte("not asked")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := c.Request(ctx, "hustings.ask.core", []byte("asked")); err == nil || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("asked: %v", err)
+	}
+	if err := c.Publish("hustings.edges", []byte("last")); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, heard); got != "hustings.edges last" {
+		t.Errorf("the core was made to say %q", got)
+	}
+	if got := receive(t, asked); got != "asked" {
+		t.Errorf("%q was answered", got)
 	}
 }
 
