@@ -53,7 +53,7 @@ const (
 
 	pendingMessages = 1 << 16   // waiting for one subscriber: one that hangs loses what is
 	pendingBytes    = 64 << 20  // more, which is 40 min of one space's blocks, and is told
-	pendingServer   = 256 << 20 // on the way from our server to our subscribers, in all
+	pendingServer   = 256 << 20 // on the way from our server to one connection, in all
 
 	retryAfter = time.Second
 	drainTime  = 2 * time.Second // at the end, for what is on its way
@@ -134,22 +134,25 @@ func checkURL(o Options) error {
 	for part := range strings.SplitSeq(o.URL, ",") {
 		u, err := url.Parse(strings.TrimSpace(part))
 		if err != nil {
-			return fmt.Errorf("the bus URL can't be read: %w", errors.Unwrap(err))
+			return errors.New("the bus URL can't be read: give nats://USER:PASSWORD@HOST:PORT") // err would show what may be the password
 		}
 		switch u.Scheme {
 		case "nats", "tls", "ws", "wss":
 		default:
-			return fmt.Errorf("the bus URL %s must begin with nats://, tls://, ws:// or wss://", u.Redacted())
+			return fmt.Errorf("the bus URL %s must begin with nats://, tls://, ws:// or wss://", redacted(u))
 		}
 		if u.Host == "" {
-			return fmt.Errorf("the bus URL %s names no host", u.Redacted())
+			return fmt.Errorf("the bus URL %s names no host", redacted(u))
 		}
 		if u.User == nil && o.Credentials == "" {
-			return fmt.Errorf("the bus URL %s has no credentials: put user:password@ before the host, or give a credentials file", u.Redacted())
+			return fmt.Errorf("the bus URL %s has no credentials: put user:password@ before the host, or give a credentials file", redacted(u))
 		}
 	}
 	return nil
 }
+
+// redacted is a URL without its user: that may be a token, which is a secret too.
+func redacted(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // Ready is closed when the bus is connected.
 func (b *Bus) Ready() <-chan struct{} { return b.ready }
@@ -225,7 +228,7 @@ func (b *Bus) connect(ctx context.Context, direction string, inProcess []nats.Op
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
 			b.refused.Store(false)
-			b.log.Info("bus connected again", "direction", direction, "server", c.ConnectedUrlRedacted())
+			b.log.Info("bus connected again", "direction", direction, "server", c.ConnectedAddr())
 		}),
 	)
 	if inProcess == nil {

@@ -286,6 +286,9 @@ func TestOptionsAreChecked(t *testing.T) {
 		{bus.Options{URL: "http://me:secret@127.0.0.1"}, "must begin with"},
 		{bus.Options{URL: "nats://"}, "names no host"},
 		{bus.Options{URL: "nats://me:sec ret@[::1"}, "can't be read"},
+		{bus.Options{URL: "nats://edge:secret"}, "can't be read"}, // the @ and the host were left out
+		{bus.Options{URL: "nats://secret@"}, "names no host"},
+		{bus.Options{URL: "http://secret@127.0.0.1"}, "must begin with"},
 		{bus.Options{URL: "nats://127.0.0.1", Credentials: file}, "no such file"},
 		{bus.Options{Credentials: file}, "no URL"},
 	} {
