@@ -441,9 +441,11 @@ func TestAnEdgeThatIsNotLetInSaysWhatToDo(t *testing.T) {
 	if err := joined.stop(); err != nil {
 		t.Fatal(err)
 	}
-	keys := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(keys, []byte("nothing\n"), 0o600); err != nil {
-		t.Fatal(err)
+	cutOff, secret := t.TempDir(), filepath.Join(t.TempDir(), "secret")
+	for path, text := range map[string]string{filepath.Join(cutOff, "core.key"): "", secret: "hush-hush\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, c := range map[string]struct {
 		options Options
@@ -451,7 +453,9 @@ func TestAnEdgeThatIsNotLetInSaysWhatToDo(t *testing.T) {
 	}{
 		"a wrong secret":      {Options{Data: t.TempDir(), Join: wrong}, "edge.credentials"},
 		"another core's key":  {Options{Data: pinned, Join: core.at.Join}, "core.key"},
-		"a key given by hand": {Options{Data: t.TempDir(), Join: core.at.Join, CoreKey: keys}, "another key"},
+		"a key given by hand": {Options{Data: t.TempDir(), Join: core.at.Join, CoreKey: elsewhere.verifier()}, "another key"},
+		"no key, in a file":   {Options{Data: t.TempDir(), Join: core.at.Join, CoreKey: secret}, "holds no key"},
+		"a key that was lost": {Options{Data: cutOff, Join: core.at.Join}, "holds no key"},
 		"a file that is none": {Options{Data: t.TempDir(), Join: core.at.Join, CoreKey: "/nowhere/key"}, "--core-key"},
 	} {
 		c.options.Listen = "127.0.0.1:0"
@@ -460,7 +464,7 @@ func TestAnEdgeThatIsNotLetInSaysWhatToDo(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		if err := n.Run(ctx); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "edge:x") {
+		if err := n.Run(ctx); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "edge:x") || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v, want something about %q", name, err, c.want)
 		}
 		cancel()

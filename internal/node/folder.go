@@ -26,7 +26,7 @@ import (
 //	recordings/      finished recordings, unless they are kept elsewhere
 //	certificates/    of --domain
 //	edge.credentials the secret with which edges join
-//	rehearsal        the rehearsal that is on, and the last one's report
+//	rehearsal.json   the rehearsal that is on, and the last one's report
 //
 // That of an edge has less:
 //
@@ -132,12 +132,29 @@ func (f *folder) coreKey(given string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--core-key: %w", err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	key := strings.TrimSpace(string(text))
+	if !programme.ValidVerifier(key) { // what it is instead may be a secret: it is not shown
+		return "", fmt.Errorf("--core-key: %s holds no key such as /.well-known/hustings-keys.json of the server names", path)
+	}
+	return key, nil
 }
 
-// pinCoreKey keeps the key for the next start.
+// pinCoreKey keeps the key for the next start, whole or not at all: a part of it would
+// be another key, and none would trust anybody.
 func (f *folder) pinCoreKey(key string) error {
-	return os.WriteFile(f.file("core.key"), []byte(key+"\n"), 0o600)
+	file, err := os.CreateTemp(f.path, ".core.key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // after the rename there is none
+	_, err = file.WriteString(key + "\n")
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), f.file("core.key"))
 }
 
 // loadKeys reads the secrets, or makes and keeps them (mode 0600). Whoever has
