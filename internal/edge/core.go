@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -186,17 +188,49 @@ func (c *Core) hear(subject string, data []byte) {
 		c.log.Warn("an edge says what can't be understood", "err", err)
 		return
 	}
-	if b.URL == c.opts.URL {
-		c.log.Warn("an edge says that it is where this server is: give it a --public-url of its own", "edge", b.Name)
+	if err := reachable(b.URL, c.opts.URL); err != nil {
+		c.log.Warn("an edge is not listed: give it a --public-url of its own, where people reach it", "edge", b.Name, "url", b.URL, "err", err)
 		return
 	}
 	now := time.Now()
 	c.mu.Lock()
-	c.members.hear(b, now)
+	taken := c.members.hear(b, now)
 	c.mu.Unlock()
-	if b.Bye { // its listeners are about to look for another
+	switch {
+	case !taken:
+		c.log.Warn("two edges have one name: the second is not listed; delete edge.name in its data folder, if that is a copy", "edge", b.Name, "url", b.URL)
+	case b.Bye && c.lists.Load() != nil: // its listeners are about to look for another
 		c.pass(now)
 	}
+}
+
+// reachable says why those who come to the core's pages can't go on to an edge at an
+// address that is one by its form.
+func reachable(edge, core string) error {
+	at, err := url.Parse(edge)
+	if err != nil {
+		return err
+	}
+	from, err := url.Parse(core)
+	switch {
+	case err != nil:
+		return err
+	case edge == core:
+		return errors.New("this server itself is there")
+	case core == "" || ownMachine(from.Hostname()): // people are on one machine with us
+		return nil
+	case ownMachine(at.Hostname()):
+		return errors.New("on each listener's machine that is the machine itself")
+	case from.Scheme == "https" && at.Scheme == "http":
+		return errors.New("from a page that came by HTTPS, browsers ask nobody by HTTP")
+	}
+	return nil
+}
+
+// ownMachine reports whether a host is, wherever it is asked for, the machine that asks.
+func ownMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip.IsLoopback() || ip.IsUnspecified()
 }
 
 // pass makes the list anew when it has changed, and from time to time.

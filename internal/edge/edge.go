@@ -62,6 +62,9 @@ type Beat struct {
 	Bye       bool    `json:"bye,omitempty"` // it takes no more listeners
 }
 
+// maxBeat bounds what an edge says: the core keeps the last that it said.
+const maxBeat = 4096
+
 // ErrBeat says that a message is not the word of an edge.
 var ErrBeat = errors.New("not the word of an edge")
 
@@ -70,6 +73,9 @@ var ErrBeat = errors.New("not the word of an edge")
 // Errors: ErrBeat.
 func ParseBeat(subject string, data []byte) (Beat, error) {
 	var b Beat
+	if len(data) > maxBeat {
+		return Beat{}, fmt.Errorf("%w: %.80q says %d bytes", ErrBeat, subject, len(data))
+	}
 	if err := json.Unmarshal(data, &b); err != nil {
 		return Beat{}, fmt.Errorf("%w: %w", ErrBeat, err)
 	}
@@ -79,7 +85,7 @@ func ParseBeat(subject string, data []byte) (Beat, error) {
 		return Beat{}, fmt.Errorf("%w: %.80q names itself %.80q", ErrBeat, subject, b.Name)
 	case !address.Valid():
 		return Beat{}, fmt.Errorf("%w: %s says it is at %.100q with weight %d", ErrBeat, b.Name, b.URL, b.Weight)
-	case b.Listeners < 0 || math.IsNaN(b.Load):
+	case b.Listeners < 0 || b.Listeners > math.MaxInt32 || math.IsNaN(b.Load):
 		return Beat{}, fmt.Errorf("%w: %s has %d listeners and load %v", ErrBeat, b.Name, b.Listeners, b.Load)
 	}
 	b.Load = min(max(b.Load, 0), 1)

@@ -260,8 +260,38 @@ func TestTheCoreAnswersWhatItCan(t *testing.T) {
 	}
 	r.core.hear("hustings.edge.e1", []byte(`{"name":"e1","url":"https://core.example.org","weight":1}`))
 	r.core.hear("hustings.edge.e1", []byte(`{}`))
+	r.core.hear("hustings.edge.e1", []byte(`{"name":"e1","url":"https://127.0.0.1","weight":1}`))
 	if len(r.core.members.list()) != 0 || !r.log.has("--public-url") || !r.log.has("can't be understood") {
 		t.Errorf("the list has %v", r.core.members.list())
+	}
+	r.core.hear("hustings.edge.e1", []byte(`{"name":"e1","url":"https://e1.example.org","weight":1}`))
+	r.core.hear("hustings.edge.e1", []byte(`{"name":"e1","url":"https://e2.example.org","weight":1}`))
+	if list := r.core.members.list(); len(list) != 1 || list[0].URL != "https://e1.example.org" || !r.log.has("two edges") {
+		t.Errorf("the list has %v", list)
+	}
+}
+
+func TestTheCoreListsOnlyWhatPagesCanReach(t *testing.T) {
+	for _, c := range []struct {
+		core, edge string
+		listed     bool
+	}{
+		{"https://core.example.org", "https://e.example.org", true},
+		{"https://core.example.org", "https://core.example.org", false}, // itself
+		{"https://core.example.org", "http://e.example.org", false},     // which browsers block
+		{"http://core.example.org", "http://e.example.org", true},
+		{"https://core.example.org", "http://127.0.0.1:8080", false}, // each listener's own machine
+		{"https://core.example.org", "https://[::1]:8080", false},
+		{"https://core.example.org", "https://localhost", false},
+		{"https://core.example.org", "https://0.0.0.0", false},
+		{"https://core.example.org", "https://10.0.0.7", true}, // a network of one's own
+		{"https://127.0.0.1:443", "http://127.0.0.1:8080", true},
+		{"http://localhost:8080", "http://127.0.0.1:8081", true},
+		{"", "http://127.0.0.1:8080", true}, // it may be tried out
+	} {
+		if err := reachable(c.edge, c.core); (err == nil) != c.listed {
+			t.Errorf("core %q, edge %q: %v", c.core, c.edge, err)
+		}
 	}
 }
 

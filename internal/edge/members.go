@@ -41,16 +41,19 @@ type member struct {
 	calm  time.Time     // since when a smaller share would do
 }
 
-// hear takes in what an edge says.
-func (m *members) hear(b Beat, now time.Time) {
+// hear takes in what an edge says. It is false for one that has the name of another,
+// who is there: were both believed, the list would change with every beat.
+func (m *members) hear(b Beat, now time.Time) bool {
 	m.pass(now)
 	e := m.edges[b.Name]
 	switch {
+	case e != nil && e.beat.URL != b.URL && now.Sub(e.heard) < silentAfter:
+		return false
 	case b.Bye:
 		delete(m.edges, b.Name)
-		return
+		return true
 	case e == nil && len(m.edges) >= programme.MaxEdges-1:
-		return // and one place for the core
+		return true // and one place for the core
 	case e == nil:
 		if m.edges == nil {
 			m.edges = make(map[string]*member)
@@ -66,6 +69,7 @@ func (m *members) hear(b Beat, now time.Time) {
 	if e.in && now.Sub(e.since) >= forgiven {
 		e.proof = 0
 	}
+	return true
 }
 
 // weigh settles how much of its weight an edge gets.

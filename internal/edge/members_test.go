@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,32 @@ func TestAnEdgeThatFallsSilentIsOutOfTheListInThreeSeconds(t *testing.T) {
 	c.want("after two seconds of silence", "a 10 b 10 ")
 	c.pass(1500 * time.Millisecond)
 	c.want("after more than three", "a 10 ")
+}
+
+// TestTwoEdgesOfOneName are a data folder that was copied: were both believed, the
+// list would change with every beat.
+func TestTwoEdgesOfOneName(t *testing.T) {
+	c := newCrew(t, "a")
+	c.pass(5 * time.Second)
+	twin := *c.alive["a"]
+	twin.URL = "https://b.example.org"
+	changes := 0
+	for range 20 {
+		if c.hear(twin, c.now) {
+			t.Fatal("the second of a name was believed")
+		}
+		changes += c.pass(time.Second)
+	}
+	if changes > 0 {
+		t.Errorf("the list changed %d times", changes)
+	}
+	bye := twin
+	bye.Bye = true
+	c.hear(bye, c.now)
+	c.want("when the second has gone", "a 10 ")
+	c.alive["a"] = &twin
+	c.pass(10 * time.Second)
+	c.want("when the first is silent", "b 10 ")
 }
 
 func TestAnEdgeThatSaysGoodbyeIsOutAtOnce(t *testing.T) {
@@ -181,6 +208,8 @@ func TestParseBeat(t *testing.T) {
 		`{"name":"e2","url":"https://e1.example.org","weight":10}`, `{"name":"e1","url":"https://e1.example.org/x","weight":10}`,
 		`{"name":"e1","url":"javascript:alert(1)","weight":10}`, `{"name":"e1","url":"https://e1.example.org","weight":-1}`,
 		`{"name":"e1","url":"https://e1.example.org","weight":1,"listeners":-5}`, `[]`, ``,
+		`{"name":"e1","url":"https://e1.example.org","weight":1,"listeners":9000000000000000000}`,
+		`{"name":"e1","url":"https://e1.example.org","weight":1,"version":"` + strings.Repeat("x", 5000) + `"}`,
 	} {
 		if _, err := ParseBeat("hustings.edge.e1", []byte(bad)); !errors.Is(err, ErrBeat) {
 			t.Errorf("%s: %v, want ErrBeat", bad, err)
@@ -197,7 +226,9 @@ func FuzzParseBeat(f *testing.F) {
 			return
 		}
 		var m members
-		m.hear(b, noon())
+		if !m.hear(b, noon()) {
+			t.Fatalf("%+v is not believed, though it is the first", b)
+		}
 		if list := m.list(); !b.Bye && (len(list) != 1 || !slices.ContainsFunc(list, programme.Edge.Valid)) {
 			t.Fatalf("%+v makes the list %+v", b, list)
 		}

@@ -79,19 +79,22 @@ func TestAnEdgeKeepsItsNameAndTheKeyThatItTrusts(t *testing.T) {
 	if key, err := f.coreKey(""); key != "" || err != nil {
 		t.Errorf("before any was trusted: %q, %v", key, err)
 	}
-	if err := f.pinCoreKey("hustings+1+abc"); err != nil {
+	var keys [3]string
+	for i := range keys {
+		signer, _, err := programme.NewSigner("hustings.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[i] = signer.Verifier()
+	}
+	if err := f.pinCoreKey(keys[0]); err != nil {
 		t.Fatal(err)
 	}
 	other := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(other, []byte("other+2+def\n"), 0o600); err != nil {
+	if err := os.WriteFile(other, []byte(keys[1]+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	signer, _, err := programme.NewSigner("third")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := signer.Verifier()
-	for given, want := range map[string]string{"": "hustings+1+abc", other: "other+2+def", key: key} {
+	for given, want := range map[string]string{"": keys[0], other: keys[1], keys[2]: keys[2]} {
 		if key, err := f.coreKey(given); key != want || err != nil {
 			t.Errorf("with --core-key %q: %q, %v; want %q", given, key, err, want)
 		}
