@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -212,9 +211,13 @@ func (p *loop) breathe(now time.Duration) {
 	if now-p.rested < spell {
 		return
 	}
-	p.meter.work(now) // waiting for the processor counts too: it is as good as being busy
-	runtime.Gosched()
+	p.meter.work(now)
+	// Not runtime.Gosched: that is the end of a queue which Go looks at seldom while
+	// requests storm in, and who is seated would wait for those who come. Who wakes up
+	// by a timer runs next.
+	time.Sleep(time.Microsecond)
 	p.rested = p.clock()
+	p.meter.wake(p.rested)
 }
 
 // sleep waits for the next slot that has somebody, if nothing is due now.
