@@ -420,6 +420,29 @@ func TestAcknowledged(t *testing.T) {
 	})
 }
 
+// Who has joined is not told of only at its next turn, which may be far away.
+func TestAJoinerIsAcknowledgedBeforeItsSecondTurn(t *testing.T) {
+	each(t, func(t *testing.T, k kind) {
+		if testing.Short() {
+			t.Skip("takes 2 s")
+		}
+		d, stop := run(t, delivery.Options{})
+		p := newProgramme(3, always(3000))
+		here, there, _ := newHouse(t).connect(k)
+		s := p.stream(time.Hour)
+		if err := d.Take(here, []byte(head), s); err != nil {
+			t.Fatal(err)
+		}
+		go io.Copy(io.Discard, there)
+		until(t, "an acknowledgement", func() bool { return s.acks.Load() >= 1 })
+		if n := s.turns.Load(); n != 1 {
+			t.Errorf("%d turns, want the first alone", n)
+		}
+		stop()
+		s.wait(t, delivery.Cut)
+	})
+}
+
 // Connections that are not TCP at all are served too.
 func TestAPipe(t *testing.T) {
 	t.Parallel()

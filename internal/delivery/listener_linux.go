@@ -10,6 +10,9 @@ import (
 const (
 	// ackedEvery is how often it is looked at what a listener has acknowledged, at most.
 	ackedEvery = 2500 * time.Millisecond
+	// firstLook is how long after its coming that is looked at first, and how often until
+	// something was acknowledged: its second turn may be many seconds away.
+	firstLook = 2 * time.Second
 	// hearAtMost is how much a listener may say behind our end before it is closed anyway.
 	hearAtMost = 256 << 10
 	// vectorsAtOnce is how many pieces go out in one write: IOV_MAX.
@@ -42,6 +45,7 @@ type listener struct {
 
 	blocked  bool // the socket has no room; it will report when it has
 	stuck    bool // it had none at the last write
+	heard    bool // it has acknowledged something
 	more     bool // pieces wait that were not begun
 	progress bool // the socket took something since the last turn
 	leave    bool // nothing more is begun
@@ -67,6 +71,9 @@ func (p *loop) turn(l *listener, now, due time.Duration) {
 	case l.blocked && now-l.moved >= p.opts.Stall:
 		p.part(l, Stalled)
 	case l.leave || now < l.at:
+		if !l.heard {
+			p.look(l, now)
+		}
 		p.settle(l, now)
 	default:
 		p.meter.turn(now - due)
@@ -91,7 +98,11 @@ func (l *listener) watch(now time.Duration) {
 // look tells the stream what was acknowledged. SIOCOUTQ says what TCP_INFO's
 // tcpi_bytes_acked would, at a fraction of its price.
 func (p *loop) look(l *listener, now time.Duration) {
-	if now-l.looked < ackedEvery {
+	every := ackedEvery
+	if !l.heard {
+		every = firstLook
+	}
+	if now-l.looked < every {
 		return
 	}
 	l.looked = now
@@ -104,6 +115,7 @@ func (p *loop) look(l *listener, now time.Duration) {
 	default:
 		return // keep waiting for the mark
 	}
+	l.heard = true
 	l.mark(now)
 }
 
@@ -130,6 +142,9 @@ func (p *loop) settle(l *listener, now time.Duration) {
 		return
 	}
 	at := l.at
+	if !l.heard {
+		at = min(at, l.looked+firstLook)
+	}
 	if stalled := l.moved + p.opts.Stall; l.leave || l.blocked && stalled < at {
 		at = stalled
 	}
