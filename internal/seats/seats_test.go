@@ -187,8 +187,9 @@ func TestTallyGoesOnFromAnEarlierEpoch(t *testing.T) {
 	if got, want := s.Pulse(noon).Tally, (space.Tally{Peak: 40, Total: 100}); got != want {
 		t.Errorf("before anybody is back: %+v, want %+v", got, want)
 	}
-	s.Count(tally.Message{Node: "a", Now: 10, Total: 12, Anonymous: 12}, noon)
-	if got, want := s.Pulse(noon).Tally, (space.Tally{Now: 10, Peak: 40, Total: 112}); got != want {
+	s.Count(tally.Message{Node: "a"}, noon)
+	s.Count(tally.Message{Node: "a", Now: 10, Total: 12, Anonymous: 12}, noon.Add(time.Second))
+	if got, want := s.Pulse(noon.Add(time.Second)).Tally, (space.Tally{Now: 10, Peak: 40, Total: 112}); got != want {
 		t.Errorf("with ten back: %+v, want %+v", got, want)
 	}
 }

@@ -33,6 +33,10 @@ func (s *Set) Add(hash uint64) (fresh bool) {
 		most = Most
 	}
 	for len(s.hashes) > most {
+		if s.level == maxLevel { // hashes that were chosen to be so
+			delete(s.hashes, hash)
+			return false
+		}
 		s.Raise(s.level + 1)
 	}
 	return s.keeps(hash)

@@ -137,11 +137,10 @@ func TestWhatCouldNotBeToldIsToldLater(t *testing.T) {
 
 func TestTheSumForgetsSilentNodesButNotTheirListeners(t *testing.T) {
 	var sum tally.Sum
-	sum.GoOn(tally.Tally{Now: 9, Peak: 40, Total: 100})
 	ana, ben, eva := tally.Hash("t", "ana"), tally.Hash("t", "ben"), tally.Hash("t", "eva")
 	sum.Add(tally.Message{Node: "a", Now: 30, Anonymous: 28, Fresh: tally.Hashes{ana, ben}}, noon)
 	sum.Add(tally.Message{Node: "b", Now: 20, Anonymous: 18, Fresh: tally.Hashes{ben, eva}}, noon.Add(time.Second))
-	want := tally.Tally{Now: 50, Peak: 50, Total: 100 + 28 + 18 + 3}
+	want := tally.Tally{Now: 50, Peak: 50, Total: 28 + 18 + 3}
 	if got := sum.At(noon.Add(2 * time.Second)); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
@@ -158,6 +157,64 @@ func TestTheSumForgetsSilentNodesButNotTheirListeners(t *testing.T) {
 	}
 	if got := sum.At(noon.Add(3 * time.Hour)); got.Total != want.Total+5000 {
 		t.Errorf("%d in total, want %d", got.Total, want.Total+5000)
+	}
+}
+
+func TestASumGoesOnFromAnother(t *testing.T) {
+	var sum tally.Sum
+	sum.GoOn(tally.Tally{Now: 9, Peak: 40, Total: 100})
+	say := func(after time.Duration, node string, anonymous int, total int) {
+		t.Helper()
+		sum.Add(tally.Message{Node: node, Now: 5, Anonymous: anonymous}, noon.Add(after))
+		if got := sum.At(noon.Add(after)); got.Total != total || got.Peak != 40 {
+			t.Errorf("after %v: %+v, want %d in total and a peak of 40", after, got, total)
+		}
+	}
+	say(0, "a", 28, 100) // it was there before: they are among the 100
+	say(time.Second, "a", 30, 102)
+	say(time.Minute, "b", 7, 109) // a new one
+}
+
+// A node that is started again, or begins a space anew, counts from nothing.
+func TestTheTotalNeverFalls(t *testing.T) {
+	var sum tally.Sum
+	for i, c := range []struct{ anonymous, total int }{{28, 28}, {30, 30}, {0, 30}, {4, 34}, {2, 36}, {3, 37}} {
+		at := noon.Add(time.Duration(i) * time.Second)
+		sum.Add(tally.Message{Node: "a", Now: 1, Anonymous: c.anonymous}, at)
+		if got := sum.At(at).Total; got != c.total {
+			t.Errorf("%d anonymous: %d in total, want %d", c.anonymous, got, c.total)
+		}
+	}
+}
+
+// The listeners of a node that was killed come back through another one before that
+// node is given up. There never were as many as it then seems.
+func TestADeadNodeMakesNoPeak(t *testing.T) {
+	var sum tally.Sum
+	say := func(after time.Duration, node string, now, peak int) {
+		t.Helper()
+		sum.Add(tally.Message{Node: node, Now: now}, noon.Add(after))
+		if got := sum.At(noon.Add(after)).Peak; got != peak {
+			t.Errorf("after %v: a peak of %d, want %d", after, got, peak)
+		}
+	}
+	say(0, "a", 100, 100)
+	say(0, "b", 100, 200)
+	say(time.Second, "a", 100, 200)
+	for after := 2 * time.Second; after < 10*time.Second; after += time.Second {
+		say(after, "a", 200, 200)
+	}
+	say(10*time.Second, "a", 250, 250)
+}
+
+// Whoever makes up tokens can have the lowest bits of their hashes as they like.
+func TestASetOfChosenHashesIsBounded(t *testing.T) {
+	s := tally.NewSet(10)
+	for i := range uint64(100) {
+		s.Add((i + 1) << 32)
+	}
+	if got := s.Len() >> s.Level(); got != 10 {
+		t.Errorf("it holds %d, want 10", got)
 	}
 }
 
