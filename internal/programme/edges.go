@@ -3,6 +3,7 @@ package programme
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -37,12 +38,38 @@ const edgesTitle = "hustings/edges"
 // ErrEdges says that a text is no list of edges.
 var ErrEdges = errors.New("not a list of edges")
 
-// Valid reports whether the edge could be in a list.
+// Valid reports whether the edge could be in a list. What a browser takes for no
+// address at all is none.
 func (e Edge) Valid() bool {
 	u, err := url.Parse(e.URL)
-	return err == nil && len(e.URL) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-		u.Scheme+"://"+u.Host == e.URL && !strings.ContainsFunc(e.URL, func(c rune) bool { return c <= ' ' || c >= 0x7f }) &&
+	return err == nil && len(e.URL) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Scheme+"://"+u.Host == e.URL &&
+		validHost(u.Hostname()) && validPort(u.Port(), strings.HasSuffix(u.Host, ":")) &&
 		e.Weight >= 0 && e.Weight <= MaxWeight
+}
+
+// validHost reports whether a host is an IP address or may be a name.
+func validHost(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Zone() == ""
+	}
+	labels := strings.Split(host, ".")
+	for _, label := range labels {
+		if label == "" || strings.ContainsFunc(label, func(c rune) bool {
+			return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+		}) {
+			return false
+		}
+	}
+	// Browsers read a name that ends with a number as an IPv4 address.
+	return !strings.Contains("0123456789", labels[len(labels)-1][:1])
+}
+
+func validPort(port string, colon bool) bool {
+	if port == "" {
+		return !colon
+	}
+	n, err := strconv.Atoi(port)
+	return err == nil && n > 0 && n <= 65535
 }
 
 // SignEdges returns the list as a signed note, heaviest first.

@@ -49,10 +49,17 @@ func TestNoListHasWhatIsNoEdge(t *testing.T) {
 		{"https://a.example.org/", 1}, {"https://a.example.org/live", 1}, {"ftp://a.example.org", 1}, {"a.example.org", 1}, {"", 1},
 		{"https://a.example.org", -1}, {"https://a.example.org", programme.MaxWeight + 1}, {"https://u:p@a.example.org", 1},
 		{"https://a.example.org\n10 https://evil.example", 1}, {"https://a.example.org?x", 1}, {"https://" + strings.Repeat("a", 250), 1},
-		{"https://:443", 1},
+		{"https://:443", 1}, {"https://a.example.org:", 1}, {"https://a.example.org:65536", 1}, {"https://a.example.org:0", 1},
+		{"https://a\"><b.example.org", 1}, {"https://a;script-src *", 1}, {"https://*.example.org", 1}, {"https://a..example.org", 1},
+		{"https://10.0.0.256", 1}, {"https://example.5", 1}, {"https://[fe80::1%25eth0]", 1}, {"https://[::g]", 1},
 	} {
 		if _, err := signer.SignEdges(programme.Edges{List: []programme.Edge{e}}); !errors.Is(err, programme.ErrEdges) || e.Valid() {
 			t.Errorf("%+v: valid %v, %v; want ErrEdges", e, e.Valid(), err)
+		}
+	}
+	for _, url := range []string{"https://a", "http://a_b.example.org:8443", "https://10.0.0.7", "http://[::1]:8080", "https://xn--bcher-kva.example"} {
+		if e := (programme.Edge{URL: url}); !e.Valid() {
+			t.Errorf("%s is none", url)
 		}
 	}
 	many := programme.Edges{}
