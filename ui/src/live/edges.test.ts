@@ -38,8 +38,11 @@ test('a list is read as the server writes it', () => {
     ],
   });
   expect(parseEdges(textOf('2026-11-21T20:00:00Z', '5 http://lan.example'), 'http://own.example')?.edges).toHaveLength(1);
-  for (const text of ['', 'hustings/edges\n', 'other\n2026-11-21T20:00:00Z\n', textOf('yesterday'), textOf('2026-11-21T20:00:00Z', 'https://a.example'), textOf('2026-11-21T20:00:00Z', '-1 https://a.example'), textOf('2026-11-21T20:00:00Z', '1 javascript:alert(1)')]) {
+  for (const text of ['', 'hustings/edges\n', 'other\n2026-11-21T20:00:00Z\n', textOf('yesterday'), textOf('2026-11-21T20:00:00Z', 'https://a.example'), textOf('2026-11-21T20:00:00Z', '-1 https://a.example')]) {
     expect(parseEdges(text, OWN)).toBeNull();
+  }
+  for (const address of ['javascript:alert(1)', 'data:audio/mp4,x', 'https://10.0.0.256', 'https://a:99999', '//a.example']) {
+    expect(parseEdges(textOf('2026-11-21T20:00:00Z', `1000 ${address}`, '30 https://a.example'), OWN)?.edges).toEqual([{ url: 'https://a.example', weight: 30 }]);
   }
 });
 

@@ -28,22 +28,22 @@ export function parseEdges(text: string, own: string): EdgeList | null {
   const edges: Edge[] = [];
   for (const line of lines) {
     const [, weight, address] = /^(\d{1,9}) (\S+)$/.exec(line) ?? [];
-    const url = address && originOf(address, own);
-    if (url === undefined) return null;
+    if (address === undefined) return null;
+    const url = originOf(address, own);
     if (url !== null) edges.push({ url, weight: Number(weight) });
   }
   return { time, edges };
 }
 
-/** The origin of an edge: "" for the page's own; null for one that this page may not talk to; undefined for what is no URL. */
-function originOf(address: string, own: string): string | null | undefined {
+/** The origin of an edge: "" for the page's own; null for one that this page can't talk to, which is no reason to do without the others. */
+function originOf(address: string, own: string): string | null {
   let url: URL;
   try {
     url = new URL(address);
   } catch {
-    return undefined;
+    return null;
   }
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') return undefined;
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return null;
   if (url.origin === own) return '';
   // A page that came by https may not load what comes without.
   return own.startsWith('https:') && url.protocol !== 'https:' ? null : url.origin;
