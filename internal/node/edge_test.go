@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -473,6 +474,48 @@ func TestAnEdgeThatIsNotLetInSaysWhatToDo(t *testing.T) {
 	if status, _ := again.get("/readyz"); status != http.StatusOK {
 		t.Errorf("with the right key: %d", status)
 	}
+}
+
+func TestAnEdgeThatWaitsForItsCoreEndsInGoodOrder(t *testing.T) {
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := nobody.Addr().String()
+	nobody.Close()
+	tried := make(chan struct{})
+	n, err := New(Options{
+		Data: t.TempDir(), Listen: "127.0.0.1:0", Join: "nats://edge:correct-horse-battery@" + address,
+		Logger: slog.New(slog.NewTextHandler(tells{"trying again", sync.OnceFunc(func() { close(tried) })}, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	select {
+	case <-tried:
+	case <-time.After(30 * time.Second):
+		t.Error("it does not say that it waits")
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// tells is a log that says when something is in it.
+type tells struct {
+	what string
+	say  func()
+}
+
+func (l tells) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), l.what) {
+		l.say()
+	}
+	return len(line), nil
 }
 
 // verifier is the key by which the node's programme is checked.

@@ -74,7 +74,11 @@ func (n *Node) run(ctx context.Context, guest func(context.Context, *wiring) err
 		n.draining.Store(true) // before anything goes: who balances load looks elsewhere
 		err = errors.Join(err, w.goDown())
 	}()
-	if err := comeUp(ctx); err != nil {
+	switch err := comeUp(ctx); {
+	case err != nil && errors.Is(err, ctx.Err()):
+		n.log.Info("going down before everything was there")
+		return nil
+	case err != nil:
 		return err
 	}
 	n.log.Info("serving", "version", n.opts.Version)
