@@ -30,12 +30,12 @@ type wheel struct {
 
 // adapt is told how long a loop worked between two sleeps. Waking up costs as much as
 // several deliveries, so a loop that had little to do will look less often, until it
-// has about a spell of work each time: which is no burst yet.
+// has a few spells of work each time: which is no burst yet.
 func (w *wheel) adapt(worked time.Duration) {
 	switch {
-	case worked > 2*spell && w.grain > 1:
+	case worked > 6*spell && w.grain > 1:
 		w.grain /= 2
-	case worked < spell/2 && w.grain < coarsest:
+	case worked < 2*spell && w.grain < coarsest:
 		w.grain *= 2
 	}
 }
