@@ -48,10 +48,7 @@ func (w *wiring) startMembership(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	public := w.addresses().Public
-	if at := w.door.tcp.Addr().(*net.TCPAddr); publicURL(w.node.opts) == "" && at.IP.IsUnspecified() {
-		w.node.log.Warn("people are sent to this edge at an address of this machine alone: say by --public-url where they reach it", "url", public)
-	}
+	public := w.listedURL()
 	w.edge, err = edge.New(edge.Options{
 		Bus: w.bus, Name: name, URL: public, Weight: w.node.opts.Weight, Version: w.node.opts.Version,
 		Key: key, Pin: w.dir.pinCoreKey, Load: w.load, Changed: w.opened, Logger: w.logger("edge"), Metrics: w.figures,
@@ -76,6 +73,15 @@ func (w *wiring) startMembership(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// listedURL is where the list of edges says that this node is.
+func (w *wiring) listedURL() string {
+	public := w.addresses().Public
+	if at := w.door.tcp.Addr().(*net.TCPAddr); publicURL(w.node.opts) == "" && at.IP.IsUnspecified() {
+		w.node.log.Warn("people are sent here by an address of this machine alone: say by --public-url where they reach it", "url", public)
+	}
+	return public
 }
 
 // opened is told of each change of a space that an edge hears of, which may be before

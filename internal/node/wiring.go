@@ -185,7 +185,7 @@ func (w *wiring) startEdges(ctx context.Context) (err error) {
 		return nil
 	}
 	w.edges, err = edge.NewCore(edge.CoreOptions{
-		Bus: w.bus, Signer: w.keys.log, Spaces: w.store, URL: w.addresses().Public, Weight: o.Weight, Version: o.Version,
+		Bus: w.bus, Signer: w.keys.log, Spaces: w.store, URL: w.listedURL(), Weight: o.Weight, Version: o.Version,
 		Load: w.load, Logger: w.logger("edges"), Metrics: w.figures,
 	})
 	if err != nil {
