@@ -131,8 +131,20 @@ func (r *Rehearsal) Run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.owner.EndRehearsal(after, permit.ID))
 	}
-	result.Note, result.ReportErr = r.owner.ReportRehearsal(after, permit.ID, result.Crowd)
+	r.report(after, permit.ID, result)
 	return result, nil
+}
+
+// report has the server sign what came of it. If it does not, the rehearsal is still on
+// there, and in the way of the next one.
+func (r *Rehearsal) report(ctx context.Context, rehearsal string, result *Result) {
+	result.Note, result.ReportErr = r.owner.ReportRehearsal(ctx, rehearsal, result.Crowd)
+	if result.ReportErr == nil {
+		return
+	}
+	if err := r.owner.EndRehearsal(ctx, rehearsal); err != nil {
+		r.log.Debug("the permit could not be given back, or it was over", "err", err)
+	}
 }
 
 // refused says what to do about a permit that was not given.

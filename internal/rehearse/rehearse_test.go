@@ -76,6 +76,27 @@ func TestWhatCantBeRehearsedIsRefused(t *testing.T) {
 	})
 }
 
+func TestAReportThatIsNotSignedEndsTheRehearsalAllTheSame(t *testing.T) {
+	ended := false
+	const path = "/api/v1/spaces/hall/rehearsals/x"
+	server := refusing(t, map[string]func(http.ResponseWriter){
+		"POST " + path + "/report": text(422, "application/problem+json", `{"detail":"correct the figures"}`),
+		"DELETE " + path: func(rw http.ResponseWriter) {
+			ended = true
+			rw.WriteHeader(http.StatusNoContent)
+		},
+	})
+	r, err := New(Options{URL: server.URL + "/s/hall", Token: "owner", Plan: testPlan})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result Result
+	r.report(t.Context(), "x", &result)
+	if result.ReportErr == nil || !strings.Contains(result.ReportErr.Error(), "correct the figures") || !ended {
+		t.Errorf("%v, ended: %v", result.ReportErr, ended)
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	good := Options{URL: "http://127.0.0.1:1/s/hall", Token: "owner", Plan: testPlan}
 	for name, c := range map[string]struct {
