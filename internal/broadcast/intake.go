@@ -35,7 +35,7 @@ func (b *Broadcast) take(f *feed, block *programme.Block) {
 	in := &f.intake
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.mending || b.missing(f, block) && b.mendLater(f) {
+	if in.mending || (b.missing(f, block) || b.mayAsk(f, block)) && b.mendLater(f) {
 		in.hold(block)
 		return
 	}
@@ -68,6 +68,13 @@ func (b *Broadcast) missing(f *feed, block *programme.Block) bool {
 		block.Epoch > newest.block.Epoch && !beginsEpoch(block)
 }
 
+// mayAsk reports whether it may take asking others to believe a block: a new epoch may
+// go back to what is durable. The goroutine that hears the bus can't wait for that.
+func (b *Broadcast) mayAsk(f *feed, block *programme.Block) bool {
+	newest := f.newest()
+	return b.opts.Check != nil && newest != nil && block.Epoch > newest.block.Epoch
+}
+
 // beginsEpoch reports whether a block is the first of its epoch: its pulse is whole
 // then, and says in which phase the space is.
 func beginsEpoch(block *programme.Block) bool { return bytes.Contains(block.Pulse, []byte(`"phase"`)) }
@@ -86,11 +93,11 @@ func (b *Broadcast) mendLater(f *feed) bool {
 	return true
 }
 
-// accept puts the next block, if it is to be believed. Else the feed is over: those
+// accept puts the next block, if it is to be believed. Else the feed is given up: those
 // who listen may find the programme elsewhere.
 func (b *Broadcast) accept(f *feed, block *programme.Block) {
-	if newest := f.newest(); newest != nil && !follows(newest.block, block) {
-		return // it came before
+	if newest := f.newest(); newest != nil && !follows(newest.block, block) || b.feed(f.id) != f {
+		return // it came before, or too late: what comes now is another feed's
 	}
 	if !b.believe(f, block) {
 		return
@@ -155,32 +162,44 @@ func (b *Broadcast) mend(ctx context.Context, f *feed) {
 // release puts the first of the blocks that are held, whatever is still missing, and
 // those after it up to the next gap.
 func (b *Broadcast) release(f *feed) {
-	in := &f.intake
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for first := true; len(in.held) > 0 && (first || !b.missing(f, in.held[0])); first = false {
-		b.accept(f, in.held[0])
-		in.held = in.held[1:]
+	for first := true; ; first = false {
+		block := f.intake.shift(func(block *programme.Block) bool { return first || !b.missing(f, block) })
+		if block == nil {
+			return
+		}
+		b.accept(f, block)
 	}
 }
 
-// before returns the blocks that are missing before one, or what can be had of them. If
-// the first of all these goes on from a state that the feed does not know, it asks for
-// that too.
+// shift takes the first of the blocks that are held, if it is ready; else it is nil.
+func (in *intake) shift(ready func(*programme.Block) bool) *programme.Block {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.held) == 0 || !ready(in.held[0]) {
+		return nil
+	}
+	block := in.held[0]
+	in.held = in.held[1:]
+	return block
+}
+
+// before returns the blocks that are missing before one, or what can be had of them; of
+// many, those that are kept. If the first of all these goes on from a state that the
+// feed does not know, it asks for that too.
 func (b *Broadcast) before(ctx context.Context, f *feed, next *programme.Block) []*programme.Block {
 	ctx, cancel := context.WithTimeout(ctx, mendWithin)
 	defer cancel()
 	newest := f.newest()
-	from := next.Seq - min(next.Seq, f.limits.deepest)
+	since := next.Seq - min(next.Seq, f.limits.deepest)
 	if newest != nil {
-		from = newest.block.Seq + 1
+		since = newest.block.Seq + 1
 	}
-	blocks := b.fetch(ctx, f, from, next.Seq)
+	blocks := b.fetch(ctx, f, since, next)
 	first := next
 	if len(blocks) > 0 {
 		first = blocks[0]
 	}
-	if newest == nil || newest.block.Epoch < first.Epoch && !beginsEpoch(first) {
+	if newest == nil || first.Seq > since || newest.block.Epoch < first.Epoch && !beginsEpoch(first) {
 		if s, ok := b.snapshot(ctx, f.id, first.Seq); ok {
 			f.intake.start = state{known: true, epoch: s.Epoch, seq: s.Seq, pulse: s.Pulse}
 		}
@@ -188,20 +207,22 @@ func (b *Broadcast) before(ctx context.Context, f *feed, next *programme.Block) 
 	return blocks
 }
 
-// fetch returns blocks [from, to), or the last of them that can be had in time.
-func (b *Broadcast) fetch(ctx context.Context, f *feed, from, to uint64) (got []*programme.Block) {
-	if b.opts.Fetch == nil || from >= to {
+// fetch returns the blocks from since up to next, or the last of them that can be had
+// in time.
+func (b *Broadcast) fetch(ctx context.Context, f *feed, since uint64, next *programme.Block) (got []*programme.Block) {
+	if b.opts.Fetch == nil || since >= next.Seq {
 		return nil
 	}
 	began := f.newest() == nil
+	from := max(since, next.Seq-min(next.Seq, f.limits.keep)) // more would be thrown away again
 	for {
-		blocks, err := b.opts.Fetch(ctx, f.id, from, to)
+		blocks, err := b.opts.Fetch(ctx, f.id, from, next.Seq)
 		if err == nil {
-			got = lastRun(blocks, f.id, from, to)
+			got = lastRun(blocks, from, next)
 		}
-		enough := uint64(len(got)) == to-from || began && len(got) > 0
+		enough := uint64(len(got)) == next.Seq-from || began && len(got) > 0
 		if enough || !pause(ctx, mendEvery) {
-			b.fetched(f.id, from, to, len(got), err)
+			b.fetched(f.id, since, next.Seq, len(got), err)
 			return got
 		}
 	}
@@ -216,14 +237,16 @@ func (b *Broadcast) fetched(id space.ID, from, to uint64, n int, err error) {
 	}
 }
 
-// lastRun returns the blocks of an answer that run without a gap up to but not to.
-func lastRun(blocks []*programme.Block, id space.ID, from, to uint64) []*programme.Block {
-	first := len(blocks)
+// lastRun returns the blocks of an answer that run without a gap up to next, none of
+// them of a later epoch than what comes behind it.
+func lastRun(blocks []*programme.Block, from uint64, next *programme.Block) []*programme.Block {
+	first, behind := len(blocks), next
 	for ; first > 0; first-- {
 		block := blocks[first-1]
-		if block.Space != id || block.Seq < from || block.Seq+uint64(len(blocks)-first) != to-1 {
+		if block.Space != next.Space || block.Seq < from || block.Seq+1 != behind.Seq || block.Epoch > behind.Epoch {
 			break
 		}
+		behind = block
 	}
 	return blocks[first:]
 }
