@@ -1,8 +1,11 @@
 package web_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -78,6 +81,28 @@ func TestAnEdgeServesListenersAndLeadsOn(t *testing.T) {
 	}
 	if cors := edge.ask("GET", "/api/v1/spaces/"+id, "").header.Get("Access-Control-Allow-Origin"); cors != "*" {
 		t.Errorf("pages of other edges may not read it: %q", cors)
+	}
+}
+
+// TestAnEdgeLeadsNowhereElse sends requests as no browser would.
+func TestAnEdgeLeadsNowhereElse(t *testing.T) {
+	core, edge := newEdge(t, nil)
+	for _, target := range []string{"x:.evil.example.org/", "x:@evil.example.org", "http://evil.example.org/studio/x", "http:evil.example.org", "/studio/../..//evil.example.org", `/\evil.example.org`, "//evil.example.org"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(edge.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n", target)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		to := resp.Header.Get("Location")
+		if there := strings.HasPrefix(to, core.url+"/") || strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//"); to != "" && !there || resp.StatusCode >= 500 {
+			t.Errorf("%s: %d to %q", target, resp.StatusCode, to)
+		}
 	}
 }
 
