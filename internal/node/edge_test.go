@@ -244,6 +244,30 @@ func TestAnEdgeLeadsOnToTheCore(t *testing.T) {
 	})
 }
 
+// TestAReportNamesTheEdgesBesideTheServer, so that the capacity is stale without them.
+func TestAReportNamesTheEdgesBesideTheServer(t *testing.T) {
+	core := startCore(t)
+	id := core.space()
+	edge := startEdge(t, core.at.Join)
+	until(t, "the edge is in the list", func() bool { _, body := core.get("/api/v1/spaces/" + id); return strings.Contains(body, edge.at.URL) })
+	rehearsal := core.post("/spaces/"+id+"/rehearsals", `{"listeners":10,"seconds":60}`, "id")
+	figures, err := json.Marshal(map[string]space.Crowd{"figures": {Shape: "even", Listeners: 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := core.post("/spaces/"+id+"/rehearsals/"+rehearsal+"/report", string(figures), "note")
+	if !strings.Contains(report, "\nedges 1\nedge "+edge.at.URL+"\n") {
+		t.Errorf("the report: %s", report)
+	}
+	if err := edge.stop(); err != nil {
+		t.Error(err)
+	}
+	until(t, "the capacity is stale", func() bool {
+		_, body := core.get("/api/v1/capacity")
+		return strings.Contains(body, "edge "+edge.at.URL+" is gone") && !strings.Contains(body, "; edge")
+	})
+}
+
 // wire is a way to the bus that can be cut.
 type wire struct {
 	t    *testing.T

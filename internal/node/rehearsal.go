@@ -73,8 +73,11 @@ func (w *wiring) edgeURLs() (urls []string) {
 	if err != nil {
 		return nil // there is none
 	}
+	own := w.addresses().Public
 	for _, e := range list.List {
-		urls = append(urls, e.URL)
+		if e.URL != own {
+			urls = append(urls, e.URL)
+		}
 	}
 	return urls
 }
