@@ -40,6 +40,7 @@ type bareLoop struct {
 	interval time.Duration
 	seal     bool
 	listen   int
+	gone     int // an epoll that tells who has left
 	began    time.Time
 	outlets  []outlet
 	wheel    [][]int32 // outlets by the slot of their next turn
@@ -94,6 +95,9 @@ func newBareLoop(order bareOrder) (*bareLoop, string, error) {
 	}
 	b := &bareLoop{track: t, interval: order.Interval, seal: order.Seal, began: time.Now()}
 	b.wheel = make([][]int32, order.Interval/bareSlot+2)
+	if b.gone, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, "", err
+	}
 	raw, err := listener.(*net.TCPListener).SyscallConn()
 	if err != nil {
 		return nil, "", err
@@ -135,16 +139,35 @@ func (b *bareLoop) next() int {
 	return b.slot + 20
 }
 
-// wait waits for a joiner, no longer than a while. It is ppoll(2) without the
+// wait waits for a joiner or somebody who leaves, no longer than a while. It is ppoll(2) without the
 // ceremony of Go's scheduler: this thread has nobody to make room for.
 func (b *bareLoop) wait(while time.Duration) error {
 	timeout := unix.NsecToTimespec(int64(while))
-	door := unix.PollFd{Fd: int32(b.listen), Events: unix.POLLIN}
-	_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&door)), 1, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+	doors := [2]unix.PollFd{{Fd: int32(b.listen), Events: unix.POLLIN}, {Fd: int32(b.gone), Events: unix.POLLIN}}
+	_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&doors)), 2, uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
 	if errno != 0 && errno != unix.EINTR {
 		return errno
 	}
+	if doors[1].Revents != 0 {
+		b.letGo()
+	}
 	return nil
+}
+
+// letGo closes the sockets of those who have left.
+func (b *bareLoop) letGo() {
+	var events [256]unix.EpollEvent
+	n, _ := unix.EpollWait(b.gone, events[:], 0) // whoever is left over comes up again
+	for _, event := range events[:max(n, 0)] {
+		b.drop(&b.outlets[event.Fd])
+	}
+}
+
+func (b *bareLoop) drop(o *outlet) {
+	if o.fd >= 0 {
+		unix.Close(o.fd)
+	}
+	o.fd, o.rest = -1, nil
 }
 
 func (b *bareLoop) plan(i int32, slot int) {
@@ -203,6 +226,10 @@ func (b *bareLoop) welcome(fd int) error {
 	// As if it had been here before, so that its first turn is like all others.
 	o.next = b.live(first) - int(b.interval/b.track.page)
 	b.outlets = append(b.outlets, o)
+	// Of the socket nothing is to be told but that it is gone, which always is.
+	if err := unix.EpollCtl(b.gone, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Fd: i}); err != nil {
+		return err
+	}
 	b.write(i, answer)
 	b.plan(i, first)
 	return nil
@@ -246,8 +273,7 @@ func (b *bareLoop) write(i int32, data []byte) {
 	o := &b.outlets[i]
 	n, err := write(o.fd, data)
 	if err != nil && err != unix.EAGAIN {
-		unix.Close(o.fd)
-		o.fd, o.rest = -1, nil
+		b.drop(o)
 		return
 	}
 	if n < len(data) {

@@ -233,6 +233,9 @@ func spreadOf(all []time.Duration) spread {
 func (c *crowd) leave(count int) {
 	rand.Shuffle(len(c.all), func(i, j int) { c.all[i], c.all[j] = c.all[j], c.all[i] })
 	for _, h := range c.all[:min(count, len(c.all))] {
+		if h.fd >= 0 { // by a reset, which a server sees at once
+			unix.SetsockoptLinger(h.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		}
 		c.end(h, nil)
 	}
 	c.all = c.all[min(count, len(c.all)):]

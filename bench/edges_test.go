@@ -56,9 +56,7 @@ type crowdRun struct {
 	arrive time.Duration // at least
 	hold   time.Duration
 	pcm    []float32
-	core   *hustings
-	id     string
-	join   string // URL by which edges join
+	core   *core
 	edges  []*hustings
 	Result crowdResult
 }
@@ -127,7 +125,8 @@ func (r *crowdRun) run() error {
 	for _, l := range r.Result.Limits {
 		r.progress("%s: %s %s (%s)", l.Name, thousands(int(l.Has)), l.Unit, l.Note)
 	}
-	if err := r.goLive(); err != nil {
+	var err error
+	if r.core, err = startCore(r.t, r.pcm); err != nil {
 		return err
 	}
 	for _, n := range r.sizes {
@@ -146,28 +145,10 @@ func (r *crowdRun) run() error {
 	return nil
 }
 
-// goLive starts the core, which carries no listeners itself, and its stage.
-func (r *crowdRun) goLive() error {
-	addr, _, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	if r.core, err = serve(r.t, false, "--bus-listen", addr, "--weight", "0"); err != nil {
-		return err
-	}
-	line, err := waitFor(r.core.process, r.core.lines, "nats://")
-	if err != nil {
-		return err
-	}
-	r.join = "nats://" + line
-	r.id, err = r.core.goLive(r.t, r.pcm)
-	return err
-}
-
 // grow starts edges until there are enough for a crowd.
 func (r *crowdRun) grow(listeners int) error {
 	for len(r.edges)*perEdge < listeners {
-		e, err := serve(r.t, false, append([]string{"--join", r.join}, r.flags...)...)
+		e, err := r.core.edge(r.t, false, r.flags...)
 		if err != nil {
 			return fmt.Errorf("edge %d: %w", len(r.edges)+1, err)
 		}
@@ -176,7 +157,7 @@ func (r *crowdRun) grow(listeners int) error {
 	// Until all of them are in the list that pages choose from.
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 		var space struct{ Edges string }
-		if err := r.core.call("GET", "/api/v1/spaces/"+r.id, nil, &space); err != nil {
+		if err := r.core.call("GET", "/api/v1/spaces/"+r.core.id, nil, &space); err != nil {
 			return err
 		}
 		missing := 0
@@ -229,7 +210,7 @@ func (r *crowdRun) rehearse(n int, arrive time.Duration) (*process, <-chan []byt
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command(name, "rehearse", r.core.url.String()+"/s/"+r.id, "--listeners", strconv.Itoa(n),
+	cmd := exec.Command(name, "rehearse", r.core.url.String()+"/s/"+r.core.id, "--listeners", strconv.Itoa(n),
 		"--arrive", arrive.String(), "--hold", r.hold.String(), "--json")
 	cmd.Env = append(os.Environ(), "HUSTINGS_OWNER_TOKEN="+ownerToken)
 	out := &tail{keep: 1 << 20}

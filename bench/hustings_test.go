@@ -90,6 +90,36 @@ func serve(t testing.TB, withTLS bool, flags ...string) (*hustings, error) {
 	return h, err
 }
 
+// core is a server whose space is live, and which leaves it to edges to bring it to
+// listeners.
+type core struct {
+	*hustings
+	id   string // of the space
+	join string // URL by which edges join
+}
+
+func startCore(t testing.TB, pcm []float32) (*core, error) {
+	addr, _, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	h, err := serve(t, false, "--bus-listen", addr, "--weight", "0")
+	if err != nil {
+		return nil, err
+	}
+	join, err := waitFor(h.process, h.lines, "nats://")
+	if err != nil {
+		return nil, err
+	}
+	id, err := h.goLive(t, pcm)
+	return &core{hustings: h, id: id, join: "nats://" + join}, err
+}
+
+// edge starts an edge.
+func (c *core) edge(t testing.TB, withTLS bool, flags ...string) (*hustings, error) {
+	return serve(t, withTLS, append([]string{"--join", c.join}, flags...)...)
+}
+
 // linesOf returns what cmd will print, line by line.
 func linesOf(cmd *exec.Cmd) (<-chan string, error) {
 	out, err := cmd.StdoutPipe()
