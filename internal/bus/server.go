@@ -63,6 +63,10 @@ func listenAt(address string) (*net.TCPAddr, error) {
 	return at, nil
 }
 
+// mostSubscriptions bounds what one connection makes the server remember; a node has
+// some twenty.
+const mostSubscriptions = 1000
+
 // own is a NATS server in this process.
 type own struct {
 	server *server.Server
@@ -79,6 +83,7 @@ func (b *Bus) startServer(ctx context.Context) (*own, error) {
 		NoLog:      true,
 		MaxPayload: MaxMessage,
 		MaxPending: pendingServer,
+		MaxSubs:    mostSubscriptions,
 	}
 	o := new(own)
 	if b.opts.Listen != "" {

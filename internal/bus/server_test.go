@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
@@ -134,6 +135,29 @@ func TestAnAnswerGoesToNobodyElse(t *testing.T) {
 	}
 	if got := receive(t, asked); got != "asked" {
 		t.Errorf("%q was answered", got)
+	}
+}
+
+func TestAnEdgeCanNotSubscribeWithoutEnd(t *testing.T) {
+	c := core(t)
+	told := make(chan error, 1)
+	edge, err := nats.Connect(bus.JoinURL(c.Address(), secret, false), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		select {
+		case told <- err:
+		default:
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer edge.Close()
+	for i := range 1100 {
+		if _, err := edge.Subscribe(fmt.Sprintf("hustings.block.space-%d", i), func(*nats.Msg) {}); err != nil {
+			break // the connection may be closed by then
+		}
+	}
+	if err := receive(t, told); !errors.Is(err, nats.ErrMaxSubscriptionsExceeded) {
+		t.Errorf("told %v", err)
 	}
 }
 

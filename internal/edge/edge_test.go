@@ -261,12 +261,17 @@ func TestTheCoreAnswersWhatItCan(t *testing.T) {
 	r.core.hear("hustings.edge.e1", []byte(`{"name":"e1","url":"https://core.example.org","weight":1}`))
 	r.core.hear("hustings.edge.e1", []byte(`{}`))
 	r.core.hear("hustings.edge.e1", []byte(`{"name":"e1","url":"https://127.0.0.1","weight":1}`))
-	if len(r.core.members.list()) != 0 || !r.log.has("--public-url") || !r.log.has("can't be understood") {
-		t.Errorf("the list has %v", r.core.members.list())
+	members := func() []programme.Edge {
+		r.core.mu.Lock()
+		defer r.core.mu.Unlock()
+		return r.core.members.list()
+	}
+	if list := members(); len(list) != 0 || !r.log.has("--public-url") || !r.log.has("can't be understood") {
+		t.Errorf("the list has %v", list)
 	}
 	r.core.hear("hustings.edge.e1", []byte(`{"name":"e1","url":"https://e1.example.org","weight":1}`))
 	r.core.hear("hustings.edge.e1", []byte(`{"name":"e1","url":"https://e2.example.org","weight":1}`))
-	if list := r.core.members.list(); len(list) != 1 || list[0].URL != "https://e1.example.org" || !r.log.has("two edges") {
+	if list := members(); len(list) != 1 || list[0].URL != "https://e1.example.org" || !r.log.has("two edges") {
 		t.Errorf("the list has %v", list)
 	}
 }
