@@ -192,8 +192,8 @@ func errForgotten() error {
 // await returns the first edition that is as it should be, or the final one. Who waits
 // is a goroutine and no more: all are woken by the same channel.
 //
-// Errors: Full when none came in time or too many wait, Gone when the programme is not
-// kept any more, that of ctx.
+// Errors: Full when none came in time, too many wait or ctx is done, Gone when the
+// programme is not kept any more.
 func (l *Live) await(ctx context.Context, s *station, within time.Duration, is func(*edition) bool) (*edition, error) {
 	e := s.edition()
 	if e == nil || is(e) || e.final {
@@ -207,8 +207,8 @@ func (l *Live) await(ctx context.Context, s *station, within time.Duration, is f
 	defer late.Stop()
 	for {
 		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		case <-ctx.Done(): // ours, if anybody is still there to read this
+			return nil, space.Errorf(space.Full, "this server is going down; ask again in a few seconds")
 		case <-late.C:
 			return nil, space.Errorf(space.Full, "nothing new has come for %v; ask again in a few seconds", within)
 		case <-e.changed:

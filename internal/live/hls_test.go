@@ -2,7 +2,9 @@ package live_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -409,6 +411,18 @@ func TestBlockedRequestsAreBounded(t *testing.T) {
 		if status := <-statuses; status != 200 {
 			t.Errorf("status %d", status)
 		}
+	}
+}
+
+func TestWhoWaitsIsToldThatTheServerGoesDown(t *testing.T) {
+	s := onAir(t, 8)
+	s.list("opus48")
+	ctx, goDown := context.WithCancel(t.Context())
+	goDown()
+	for _, path := range []string{"opus48.m3u8?_HLS_msn=1&_HLS_part=0", "b/8.m4s?epoch=0"} {
+		rec := httptest.NewRecorder()
+		s.server.Config.Handler.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/live/debate/"+path, nil))
+		s.want(reply{rec.Code, rec.Header(), rec.Body.String()}, 503, "going down")
 	}
 }
 

@@ -30,7 +30,6 @@ func (l *Live) block(rw http.ResponseWriter, r *http.Request) {
 	if s := l.known(id, false); s != nil {
 		if part, ok := l.part(rw, r, s, key{a.epoch, seq}, !a.hasEpoch, int(a.rung)); ok {
 			serveForEver(rw, r, part)
-			return
 		}
 		return
 	}
