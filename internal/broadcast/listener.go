@@ -240,9 +240,11 @@ func (l *listener) skipped(blocks uint64) {
 
 // schedule says when the next turn is, in its interval. Turns of all listeners are
 // spread evenly: the second one comes anywhere within the interval, and so does the
-// first one after the interval has grown by a jump.
+// first one after the interval has grown by a jump. Who is moved to the live edge has
+// next to nothing in hand there, and needs what comes next at once.
 func (l *listener) schedule(at time.Duration, p *pacing, something bool) time.Duration {
-	if l.in && at < l.turn-turnSlack {
+	moved := l.in && l.offered.door != nil
+	if l.in && !moved && at < l.turn-turnSlack {
 		return l.turn // it was asked early: for the rest of what it was offered
 	}
 	if !something {
@@ -250,9 +252,14 @@ func (l *listener) schedule(at time.Duration, p *pacing, something bool) time.Du
 		return l.turn
 	}
 	interval := l.model.Interval(at, p.plan)
+	if moved {
+		interval = elastic.Shortest // the model learns of it by Begun
+	}
 	switch {
 	case !l.in:
 		l.turn = at + dither(interval)
+	case moved:
+		l.turn = at + interval
 	case interval > l.interval+l.interval/4:
 		l.turn = at + max(elastic.Shortest, dither(interval))
 	case at-l.turn < interval:

@@ -220,15 +220,7 @@ func TestWhoComesFromElsewhereIsAsDeepAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newFeed("s", b.limits)
-	for seq := range uint64(60) {
-		block := &programme.Block{Space: "s", Epoch: 1, Seq: seq, Start: int64(seq) * programme.BlockSamples, Pulse: []byte(`{}`)}
-		for r := range block.Rungs {
-			block.Rungs[r] = slices.Repeat([][]byte{{0x78, 1}}, programme.PacketsPerBlock)
-		}
-		if _, err := f.put(block); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fill(t, f, 0, 60)
 	deep := b.pacing.Load().plan.Depth
 	for had, want := range map[time.Duration]time.Duration{0: deep, 2 * time.Second: 2 * time.Second, time.Hour: deep} {
 		now := time.Now()
@@ -241,6 +233,56 @@ func TestWhoComesFromElsewhereIsAsDeepAsItWas(t *testing.T) {
 		}
 		if got := l.model.Interval(at, plan); got > max(elastic.Shortest, want-500*time.Millisecond) {
 			t.Errorf("one that was %v deep is to wait for %v", had, got)
+		}
+	}
+}
+
+// fill puts blocks from up to but not to.
+func fill(t *testing.T, f *feed, from, to uint64) {
+	t.Helper()
+	for seq := from; seq < to; seq++ {
+		block := &programme.Block{Space: "s", Epoch: 1, Seq: seq, Start: int64(seq) * programme.BlockSamples, Pulse: []byte(`{}`)}
+		for r := range block.Rungs {
+			block.Rungs[r] = slices.Repeat([][]byte{{0x78, 1}}, programme.PacketsPerBlock)
+		}
+		if _, err := f.put(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWhoWasMovedToTheLiveEdgeIsSentSoundAtOnce: it has half a second there, and not
+// the depth that it had before, whenever its socket has room again.
+func TestWhoWasMovedToTheLiveEdgeIsSentSoundAtOnce(t *testing.T) {
+	for name, blocked := range map[string]bool{"at its turn": false, "between two turns": true} {
+		b, err := New(Options{Bus: noBus{}, Delivery: noDelivery{}, Elastic: elastic.Options{PinInterval: 10 * time.Second}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := newFeed("s", b.limits)
+		fill(t, f, 0, 60)
+		l := &listener{to: b, feed: f, own: form{MP4, programme.Rung48}, follows: true}
+		now := time.Now()
+		next := func(stalled bool, begun int) time.Duration {
+			_, turn := l.Next(now, stalled, nil)
+			l.Begun(begun)
+			return turn.At.Sub(now)
+		}
+		now = now.Add(next(false, 1))
+		fill(t, f, 60, 62)
+		now = now.Add(next(false, 2)) // it has 10 s and more in hand
+		fill(t, f, 62, 82)
+		if blocked {
+			next(true, 0)
+			now = now.Add(100 * time.Millisecond)
+		}
+		if wait := next(!blocked, 1); l.next != 82 || wait > elastic.Shortest {
+			t.Errorf("%s: moved to %d of 82, and sent something again after %v", name, l.next, wait)
+		}
+		now = now.Add(elastic.Shortest)
+		fill(t, f, 82, 83)
+		if wait := next(false, 1); l.next != 83 || wait > elastic.Shortest {
+			t.Errorf("%s: then sent %d of 83, and something again after %v", name, l.next, wait)
 		}
 	}
 }
