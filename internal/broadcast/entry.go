@@ -49,8 +49,9 @@ func (f form) valid() bool {
 // entry is a block as listeners get it. But for what it renders when it is asked
 // for, it is never changed.
 type entry struct {
-	number uint64    // in the feed
-	came   time.Time // when it was put there
+	number uint64        // in the feed
+	came   time.Time     // when it was put there
+	hole   time.Duration // in the programme, before it
 	block  *programme.Block
 	before []byte // the whole pulse before the block, empty if there is none
 	after  []byte // the whole pulse after it

@@ -65,6 +65,9 @@ func (f *feed) put(b *programme.Block) (took bool, err error) {
 		return false, nil
 	}
 	e, err := newEntry(v.edge, f.state(before, b), b)
+	if before != nil {
+		e.hole = holeBetween(before.block, b)
+	}
 	f.slots[e.number%uint64(len(f.slots))].Store(e)
 	f.change(func(v *view) { v.edge, v.final = v.edge+1, b.Final })
 	return true, err
@@ -83,6 +86,12 @@ func (f *feed) state(newest *entry, b *programme.Block) state {
 // follows reports whether b is newer than a.
 func follows(a, b *programme.Block) bool {
 	return b.Epoch > a.Epoch || b.Epoch == a.Epoch && b.Seq > a.Seq
+}
+
+// holeBetween returns how much time lies between two blocks that follow each other.
+func holeBetween(a, b *programme.Block) time.Duration {
+	const most = programme.SampleRate * 3600 // more than anybody has in hand
+	return time.Duration(min(max(0, b.Start-a.End()), most)) * time.Second / programme.SampleRate
 }
 
 // close lets the listeners go at their next turn.

@@ -195,12 +195,16 @@ func (l *listener) skipAhead(as form, p *pacing, pieces [][]byte) [][]byte {
 	return append(pieces, d.bytes)
 }
 
-// follow appends all blocks that it has not had.
+// follow appends all blocks that it has not had. Who plays on over a hole has so much
+// less in hand behind it.
 func (l *listener) follow(v *view, as form, pieces [][]byte) [][]byte {
 	for n := l.next; n < v.edge; n++ {
 		e := l.feed.at(n)
 		if e == nil { // only after many blocks at once: the next turn skips
 			break
+		}
+		if e.hole > 0 {
+			l.model.Lost(e.hole)
 		}
 		pieces = append(pieces, e.bytes(as))
 	}

@@ -287,6 +287,32 @@ func TestWhoWasMovedToTheLiveEdgeIsSentSoundAtOnce(t *testing.T) {
 	}
 }
 
+// TestAHoleInTheProgrammeTakesFromWhatIsInHand: who plays on over it would wait for too
+// long for the next delivery.
+func TestAHoleInTheProgrammeTakesFromWhatIsInHand(t *testing.T) {
+	b, err := New(Options{Bus: noBus{}, Delivery: noDelivery{}, Elastic: elastic.Options{PinInterval: 10 * time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFeed("s", b.limits)
+	fill(t, f, 0, 60)
+	l := &listener{to: b, feed: f, own: form{MP4, programme.Rung48}, follows: true}
+	now := time.Now()
+	_, turn := l.Next(now, false, nil)
+	l.Begun(1)
+	fill(t, f, 68, 70) // 4 s are missing
+	now = turn.At
+	_, turn = l.Next(now, false, nil)
+	l.Begun(2)
+	deep := b.pacing.Load().plan.Depth
+	if got, most := l.model.Depth(now.Sub(b.began), b.pacing.Load().plan), deep-4*time.Second; got > most {
+		t.Errorf("it is believed to be %v deep, want %v at most", got, most)
+	}
+	if wait, most := turn.At.Sub(now), elastic.IntervalAt(deep-4*time.Second); wait > most {
+		t.Errorf("its next turn is after %v, want %v at most", wait, most)
+	}
+}
+
 // TestADeliveryAllocatesNothing: what a block costs for each listener beside its
 // write is no memory.
 func TestADeliveryAllocatesNothing(t *testing.T) {

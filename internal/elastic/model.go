@@ -34,6 +34,12 @@ func (m *Model) Skipped(now time.Duration) {
 	m.asOf, m.depth = now, float32(Step.Seconds())
 }
 
+// Lost notes that there is a hole in what the listener is sent: where it plays on
+// behind it, it is so much less deep.
+func (m *Model) Lost(hole time.Duration) {
+	m.depth = max(0, m.depth-float32(hole.Seconds()))
+}
+
 // Depth returns how deep the listener is at least.
 func (m *Model) Depth(now time.Duration, p Plan) time.Duration {
 	m.move(now, p)
