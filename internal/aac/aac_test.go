@@ -398,7 +398,7 @@ func TestNobodyAsks(t *testing.T) {
 }
 
 // TestItEndsWithTheServer: processes are killed that do not end by themselves, with
-// what they have started.
+// what they have started. This one reads nothing, so that it holds up who feeds it.
 func TestItEndsWithTheServer(t *testing.T) {
 	needFFmpeg(t)
 	l := newTape()
@@ -411,7 +411,9 @@ func TestItEndsWithTheServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
-	l.put(aac.Block{}, encode(t, sound(blockSamples))[0])
+	for seq, packets := range encode(t, sound(30*blockSamples)) { // more than a pipe takes
+		l.put(aac.Block{Seq: uint64(seq), Start: int64(seq) * blockSamples}, packets)
+	}
 	waitVoice(t, e)
 	var pid string
 	eventually(t, "it runs", func() bool {
@@ -419,9 +421,13 @@ func TestItEndsWithTheServer(t *testing.T) {
 		pid = strings.TrimSpace(string(data))
 		return pid != ""
 	})
+	began := time.Now()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 7*time.Second {
+		t.Errorf("it took %v, which is more than a server has to end", took)
 	}
 	eventually(t, "its child is gone", func() bool {
 		stat, err := os.ReadFile("/proc/" + pid + "/stat")

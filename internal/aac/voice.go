@@ -185,6 +185,7 @@ func (v *voice) encode(ctx context.Context) error {
 	if before != nil {
 		at = (before.Start + anchorStep - 1) / anchorStep * anchorStep // within the block before
 	}
+	defer context.AfterFunc(ctx, p.kill)() // it may not even take what it is fed
 	v.mu.Lock()
 	v.packs, v.owed = newPacker(at, first, before != nil), time.Time{}
 	v.mu.Unlock()
