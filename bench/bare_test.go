@@ -28,8 +28,9 @@ type bareAnswer struct {
 	Error string `json:",omitempty"`
 }
 
-// bareSlot is how finely the loop spreads its turns.
-const bareSlot = 5 * time.Millisecond
+// bareSlots are the slots of an interval that turns are spread over: 5 ms each at
+// half a second, 200 ms at 20 s. Each slot costs a waking up.
+const bareSlots = 100
 
 // bareLoop does the least that a server can do: it accepts, answers without looking
 // at the request, and from then on writes to each socket, each interval, what has
@@ -38,6 +39,7 @@ const bareSlot = 5 * time.Millisecond
 type bareLoop struct {
 	track    *track
 	interval time.Duration
+	slotTime time.Duration
 	seal     bool
 	listen   int
 	gone     int // an epoll that tells who has left
@@ -93,8 +95,10 @@ func newBareLoop(order bareOrder) (*bareLoop, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	b := &bareLoop{track: t, interval: order.Interval, seal: order.Seal, began: time.Now()}
-	b.wheel = make([][]int32, order.Interval/bareSlot+2)
+	b := &bareLoop{
+		track: t, interval: order.Interval, slotTime: order.Interval / bareSlots, seal: order.Seal, began: time.Now(),
+		wheel: make([][]int32, bareSlots+2),
+	}
 	if b.gone, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, "", err
 	}
@@ -108,10 +112,7 @@ func newBareLoop(order bareOrder) (*bareLoop, string, error) {
 
 // turn does what is due, and waits until there is more or a joiner comes.
 func (b *bareLoop) turn() error {
-	if err := b.accept(); err != nil {
-		return err
-	}
-	for now := time.Since(b.began); time.Duration(b.slot)*bareSlot <= now; b.slot++ {
+	for now := time.Since(b.began); time.Duration(b.slot)*b.slotTime <= now; b.slot++ {
 		due := b.wheel[b.slot%len(b.wheel)]
 		b.wheel[b.slot%len(b.wheel)] = due[:0] // none of them is due again in this very slot
 		for _, i := range due {
@@ -119,11 +120,14 @@ func (b *bareLoop) turn() error {
 				continue // it has left
 			}
 			b.deliver(i)
-			b.plan(i, b.slot+int(b.interval/bareSlot))
+			b.plan(i, b.slot+bareSlots)
 		}
 	}
 	b.finish()
-	return b.wait(max(0, time.Duration(b.next())*bareSlot-time.Since(b.began)))
+	if err := b.accept(); err != nil {
+		return err
+	}
+	return b.wait(max(0, time.Duration(b.next())*b.slotTime-time.Since(b.began)))
 }
 
 // next returns the next slot in which something is due, or that is a while away.
@@ -177,7 +181,7 @@ func (b *bareLoop) plan(i int32, slot int) {
 
 // live returns the page that is spoken in a slot. A minute was spoken before.
 func (b *bareLoop) live(slot int) int {
-	return int((time.Minute + time.Duration(slot)*bareSlot) / b.track.page)
+	return int((time.Minute + time.Duration(slot)*b.slotTime) / b.track.page)
 }
 
 // accept lets in who waits at the door.
@@ -222,7 +226,7 @@ func (b *bareLoop) welcome(fd int) error {
 	i := int32(len(b.outlets))
 	// Even by the golden ratio, however the joiners come.
 	_, part := math.Modf(float64(i) * math.Phi)
-	first := b.slot + 1 + int(part*float64(b.interval/bareSlot))
+	first := b.slot + 1 + int(part*bareSlots)
 	// As if it had been here before, so that its first turn is like all others.
 	o.next = b.live(first) - int(b.interval/b.track.page)
 	b.outlets = append(b.outlets, o)

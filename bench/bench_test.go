@@ -11,7 +11,7 @@
 // processor clock and its own memory: the other half of the work, to receive all
 // that, is in another process and not counted. Both share the machine, as they must.
 //
-//	make bench               everything, about 20 minutes
+//	make bench               everything, about 25 minutes
 //	make bench BENCH=quick   a small crowd, about 2 minutes
 //	make bench-crowd         the largest crowd that the machine can carry, on edges
 package bench
@@ -79,7 +79,7 @@ func planOf(size string) plan {
 		Crowds:    []int{1000, 5000, 15000},
 		Intervals: []time.Duration{500 * time.Millisecond, time.Second, 4 * time.Second, 10 * time.Second, 20 * time.Second},
 		Pages:     []time.Duration{500 * time.Millisecond, time.Second, 4 * time.Second},
-		Window:    5 * time.Second,
+		Window:    4 * time.Second,
 		Rates:     []int{3000, 8000}, Joiners: 15000, Patience: 40 * time.Second, Stay: 10 * time.Second,
 		Load: 4 * time.Second,
 	}
