@@ -99,11 +99,12 @@ func pageText(ctx context.Context) string {
 // testid selects an element by its data-testid.
 func testid(id string) chromedp.CSS { return chromedp.CSS(`[data-testid="` + id + `"]`) }
 
-// settle waits until transitions are over; what moves for ever may go on.
+// settle brings transitions to their end, since those out of sight need not come to it by
+// themselves; what moves for ever may go on.
 func settle(t *testing.T, ctx context.Context) {
 	t.Helper()
 	eval[bool](t, ctx, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
-		.then(() => Promise.all(document.getAnimations().filter((a) => a.effect.getComputedTiming().iterations !== Infinity).map((a) => a.finished.catch(() => {}))))
+		.then(() => document.getAnimations().filter((a) => a.effect.getComputedTiming().iterations !== Infinity).forEach((a) => a.finish()))
 		.then(() => true)`)
 }
 

@@ -15,6 +15,7 @@ import (
 // TestAnIPhonesWay has Chromium call itself Safari, so that the page leaves the
 // playing to the browser's own HLS, as it does on an iPhone.
 func TestAnIPhonesWay(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s, id := liveSpace(t, "In a pocket")
 	wanted := "codec=aac"
 	if _, err := exec.LookPath("ffmpeg"); err != nil {

@@ -111,6 +111,7 @@ func TestAPageMovesWhenItsEdgeIsKilled(t *testing.T) {
 }
 
 func TestAPageWithDepthMovesUnheard(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s, id := liveSpace(t, "Deep debate")
 	a := newRelay(t, s, id, 6*time.Second, 2*time.Second)
 	b := newRelay(t, s, id, 6*time.Second, 2*time.Second)

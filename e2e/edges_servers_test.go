@@ -114,6 +114,7 @@ func TestKillOfAnEdgeIsNotHeard(t *testing.T) {
 }
 
 func TestAPageHearsRareDeliveriesWithoutAGap(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	if testing.Short() {
 		t.Skip("needs Chromium")
 	}

@@ -97,6 +97,7 @@ func codecs(t *testing.T) []string {
 
 // TestFFmpegPlaysHLS: another player hears what is said, in each codec.
 func TestFFmpegPlaysHLS(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s, id := humming(t)
 	for _, codec := range codecs(t) {
 		pcm := decodeHLS(t, s.url+"/live/"+id+".m3u8?codec="+codec, 12*time.Second)
@@ -137,6 +138,7 @@ func decodeHLS(t *testing.T, source string, most time.Duration) []float64 {
 // TestBothCodecsHaveOneClock: what is in AAC is in Opus at the same time, to the
 // sample, as decoded from what the playlists name.
 func TestBothCodecsHaveOneClock(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	if len(codecs(t)) < 2 {
 		t.Skip("needs ffmpeg")
 	}

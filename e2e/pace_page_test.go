@@ -9,6 +9,7 @@ import (
 )
 
 func TestAPageFollowsTheDepthThatItIsTold(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s, id := liveSpace(t, "Filling up")
 	r := newRelay(t, s, id, 3*time.Second, 2*time.Second)
 	f := newFront(t, s, programme.Edge{URL: r.URL, Weight: 1})
