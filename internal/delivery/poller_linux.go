@@ -131,10 +131,12 @@ func (p *poller) wake() {
 	_, _ = unix.Write(p.waker, one[:])
 }
 
-// awake takes back the wake that was reported. Whoever wakes the loop from here on
-// counts again, so what they want must be looked at behind this, not before.
+// awake takes back the wake that was reported. What others want must be looked at
+// behind this, not before: who comes while it reads adds nothing to the descriptor and
+// is seen then, and who comes after it counts again. (The other way round, a wake
+// between the two would be read away and all later ones held to be on their way.)
 func (p *poller) awake() {
-	p.woken.Store(false)
 	var n [8]byte
 	_, _ = unix.Read(p.waker, n[:])
+	p.woken.Store(false)
 }
