@@ -62,6 +62,7 @@ type plan struct {
 	Pages     []time.Duration // of Intervals, those that the source of Icecast can have: it sends a page when it has come
 	Window    time.Duration   // that processor time is measured over
 	Rates     []int           // joins a second
+	Slowly    int             // the same, behind TLS as well: both halves of each handshake are on this machine
 	Joiners   int
 	Patience  time.Duration // until a joiner counts as one who never heard anything
 	Stay      time.Duration // that joiners are watched for gaps after the last came
@@ -72,7 +73,7 @@ func planOf(size string) plan {
 	if size == "quick" {
 		return plan{
 			Crowds: []int{1000}, Intervals: []time.Duration{time.Second}, Pages: []time.Duration{time.Second},
-			Window: 3 * time.Second, Rates: []int{3000}, Joiners: 3000, Patience: 10 * time.Second, Stay: 3 * time.Second, Load: 2 * time.Second,
+			Window: 3 * time.Second, Rates: []int{3000}, Slowly: 1500, Joiners: 3000, Patience: 10 * time.Second, Stay: 3 * time.Second, Load: 2 * time.Second,
 		}
 	}
 	return plan{
@@ -80,7 +81,7 @@ func planOf(size string) plan {
 		Intervals: []time.Duration{500 * time.Millisecond, time.Second, 4 * time.Second, 10 * time.Second, 20 * time.Second},
 		Pages:     []time.Duration{500 * time.Millisecond, time.Second, 4 * time.Second},
 		Window:    4 * time.Second,
-		Rates:     []int{3000, 8000}, Joiners: 15000, Patience: 40 * time.Second, Stay: 10 * time.Second,
+		Rates:     []int{3000, 8000}, Slowly: 1500, Joiners: 15000, Patience: 40 * time.Second, Stay: 10 * time.Second,
 		Load: 4 * time.Second,
 	}
 }
