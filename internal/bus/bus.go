@@ -55,8 +55,9 @@ const (
 	pendingBytes    = 64 << 20  // more, which is 40 min of one space's blocks, and is told
 	pendingServer   = 256 << 20 // on the way from our server to one connection, in all
 
-	retryAfter = time.Second
-	drainTime  = 2 * time.Second // at the end, for what is on its way
+	retryAfter   = time.Second
+	answerWithin = 30 * time.Second // the longest that a request waits for its answer
+	drainTime    = 2 * time.Second  // at the end, for what is on its way
 
 	connectTime = 5 * time.Second
 	// A connection that says nothing is lost after three pings.

@@ -104,8 +104,8 @@ func (b *Bus) Handle(subject string, answer func(subject string, request []byte)
 	})
 }
 
-// Request asks and waits for the first answer, or until ctx is done: give it a
-// deadline.
+// Request asks and waits for the first answer, or until ctx is done, for half a minute
+// at most.
 //
 // Errors: ErrNotReady; ErrLost; ErrNoAnswer, if nobody handles the subject; the text of
 // the error that the one who answered returned; that of ctx.
@@ -117,6 +117,10 @@ func (b *Bus) Request(ctx context.Context, subject string, request []byte) ([]by
 	if !c.in.IsConnected() {
 		return nil, fmt.Errorf("asking %s: %w", subject, ErrLost)
 	}
+	// What is lost with a connection is answered by nobody, so there is an end to waiting
+	// whatever the caller's may be.
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	m, err := c.in.RequestWithContext(ctx, subject, request)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
