@@ -211,7 +211,7 @@ func (r *crowdRun) rehearse(n int, arrive time.Duration) (*process, <-chan []byt
 		return nil, nil, err
 	}
 	cmd := exec.Command(name, "rehearse", r.core.url.String()+"/s/"+r.core.id, "--listeners", strconv.Itoa(n),
-		"--arrive", arrive.String(), "--hold", r.hold.String(), "--json")
+		"--shape", "even", "--arrive", arrive.String(), "--hold", r.hold.String(), "--json")
 	cmd.Env = append(os.Environ(), "HUSTINGS_OWNER_TOKEN="+ownerToken)
 	out := &tail{keep: 1 << 20}
 	cmd.Stdout = out
